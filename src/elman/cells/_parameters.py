@@ -62,7 +62,9 @@ def parameters(
         features = input_size if layer == 0 else output_size * directions
         for reverse in (False, True)[:directions]:
             for stem, shape in _shapes(cell, features, hidden_size, bias, proj_size):
-                yield Parameter(stem + suffix(layer, reverse), shape, _blocks(cell, stem, shape, hidden_size, init))
+                yield Parameter(
+                    stem + suffix(layer, reverse), shape, _blocks(cell, stem, shape, hidden_size, init)
+                )
 
 
 def _shapes(

@@ -109,8 +109,10 @@ def backward(
     cell, ops = cells.get(cell), ops or NumpyOps()
     output, final, passes = _run(cell, params, x, state, lengths, ops)
     grad = _checked("grad_output", grad_output, output.shape)
-    grad_final = {n: _checked(f"grad_state[{n!r}]", (grad_state or {}).get(n, np.zeros_like(final[n])), final[n].shape)
-                  for n in final}
+    grad_final = {
+        n: _checked(f"grad_state[{n!r}]", (grad_state or {}).get(n, np.zeros_like(final[n])), final[n].shape)
+        for n in final
+    }
     grads = Gradients(grad, {}, {n: np.zeros_like(final[n]) for n in final})
     lengths = _lengths(lengths, *output.shape[:2])
     directions = 2 if any(p.reverse for p in passes) else 1
@@ -181,12 +183,13 @@ def _run(
     stack = list(_weights(cell, params))
     initial = _initial(cell, stack, state, len(flowing))
     passes: list[_Pass] = []
+    outputs: list[Floats] = []
     final = {n: np.zeros_like(a) for n, a in initial.items()}
     for suffix, weights in stack:
         reverse, index = suffix.endswith("_reverse"), len(passes)
         if not reverse:  # a new layer begins: it reads what the layer below wrote in all its directions
-            below = flowing if not passes else np.concatenate(outputs, axis=2)
-            outputs: list[Floats] = []
+            below = np.concatenate(outputs, axis=2) if outputs else flowing
+            outputs = []
         if below.shape[2] != weights.weight_ih.shape[1]:
             raise InputError(
                 f"reference: weight_ih{suffix} has shape {weights.weight_ih.shape}, but layer input has"
@@ -211,10 +214,14 @@ def _weights(cell: Cell, params: Mapping[str, Any]) -> Iterator[tuple[str, Weigh
             if f"weight_ih{suffix}" not in params:
                 continue
             if f"weight_hh{suffix}" not in params:
-                raise InputError(f"reference: parameter 'weight_hh{suffix}' is missing; given: {', '.join(params)}.")
+                raise InputError(
+                    f"reference: parameter 'weight_hh{suffix}' is missing; given: {', '.join(params)}."
+                )
             stems = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
             given = {s: np.asarray(params[s + suffix], np.float64) for s in stems if s + suffix in params}
-            if len(given["weight_ih"]) % len(cell.gates) or len(given["weight_ih"]) != len(given["weight_hh"]):
+            if len(given["weight_ih"]) % len(cell.gates) or len(given["weight_ih"]) != len(
+                given["weight_hh"]
+            ):
                 raise InputError(
                     f"reference: weight_ih{suffix} {given['weight_ih'].shape} and weight_hh{suffix}"
                     f" {given['weight_hh'].shape} must both have {len(cell.gates)} * hidden_size rows for {cell.name}."
@@ -222,7 +229,9 @@ def _weights(cell: Cell, params: Mapping[str, Any]) -> Iterator[tuple[str, Weigh
             yield suffix, Weights(**given)
         number += 1
     if not number:
-        raise InputError(f"reference: parameter 'weight_ih_l0' is missing; given: {', '.join(params) or 'none'}.")
+        raise InputError(
+            f"reference: parameter 'weight_ih_l0' is missing; given: {', '.join(params) or 'none'}."
+        )
 
 
 def _initial(
@@ -249,9 +258,13 @@ def _lengths(lengths: npt.ArrayLike | None, batch: int, steps: int) -> npt.NDArr
         return np.full(batch, steps, dtype=np.int64)
     checked = np.asarray(lengths)
     if checked.shape != (batch,) or not np.issubdtype(checked.dtype, np.integer):
-        raise InputError(f"reference: lengths must be {batch} integers; got {checked.dtype} of shape {checked.shape}.")
+        raise InputError(
+            f"reference: lengths must be {batch} integers; got {checked.dtype} of shape {checked.shape}."
+        )
     if checked.size and (checked.min() < 0 or checked.max() > steps):
-        raise InputError(f"reference: lengths must lie between 0 and {steps}; got {checked.min()} to {checked.max()}.")
+        raise InputError(
+            f"reference: lengths must lie between 0 and {steps}; got {checked.min()} to {checked.max()}."
+        )
     return checked.astype(np.int64)
 
 

@@ -1,0 +1,44 @@
+# Every target makes the virtual environment it needs; a second run costs nothing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find cpp -type f)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format docs bench clean
+
+help: ## show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(READY): $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY) ## train a character language model on real text and show what it learned (a minute)
+	$(BIN)/elman demo
+
+test: $(READY) ## run all tests
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+check: $(READY) ## format, lint, types, layers between packages, generated pages
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/elman cells --write docs/cells --check
+
+format: $(READY) ## format the code and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(READY) ## write the generated pages (docs/cells)
+	$(BIN)/elman cells --write docs/cells
+
+bench: $(READY) ## measure against the peers that are installed (about 25 minutes)
+	$(BIN)/python -m benchmarks.run
+
+clean: ## remove the virtual environment and what was built
+	rm -rf $(VENV) build
