@@ -28,7 +28,13 @@ def option(
     metavar: str | None = None,
 ) -> Any:
     """A dataclass field with its one-line documentation (effect, unit, range) and its allowed values."""
-    metadata = {"help": help, "choices": tuple(choices), "minimum": minimum, "maximum": maximum, "metavar": metavar}
+    metadata = {
+        "help": help,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "maximum": maximum,
+        "metavar": metavar,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 

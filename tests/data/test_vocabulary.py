@@ -85,7 +85,17 @@ def test_graphemes_are_those_of_the_standard(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["👨‍👩‍👧", "🇰🇷", "\r\n", "e\u0301", unicodedata.normalize("NFD", "한"), "👋🏽", "क्षि"]
+    "text",
+    [
+        "👨‍👩‍👧",
+        "🇰🇷",
+        "\r\n",
+        "e\u0301",
+        unicodedata.normalize("NFD", "한"),
+        "👋🏽",
+        "क्षि",
+        "🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
+    ],
 )
 def test_what_a_reader_calls_one_character_is_one_symbol(text: str) -> None:
     vocabulary = build("grapheme", f"a{text}b")
@@ -127,6 +137,11 @@ def test_decoder_gives_text_as_soon_as_it_is_certain() -> None:
     decoder = build("byte", "").decoder()
     assert [decoder.push(byte) for byte in "é한".encode() + b"\xed"] == ["", "é", "", "", "한", ""]
     assert decoder.finish() == "\ufffd"
+    korean = build("character", ["가", "\u1161\u11a8"], jamo=True)
+    assert (
+        korean.decode([korean.symbols.index(symbol) for symbol in ("\u1100", "\u1161\u11a8")])
+        == "\u1100\u1161\u11a8"
+    )
     words = build("word", "a b\nc")
     decoder = words.decoder()
     assert [decoder.push(number) for number in words.encode(" a  b \n c").tolist()] == ["a", " b", "\n", "c"]
@@ -165,7 +180,7 @@ def test_unknown_symbols_are_named_or_mapped() -> None:
     ):
         vocabulary.encode("abe\u0301b")
     assert vocabulary.encode("bab한", "map").tolist() == [1, 0, 1, 0]
-    reserved = Vocabulary.build("grapheme", "aab", unknown=True)
+    reserved = Vocabulary.build("grapheme", "aab\0", unknown=True)
     assert reserved.decode(reserved.encode("b한e\u0301a", "map")) == "b\ufffd\ufffda"
     with pytest.raises(UnknownSymbolError, match=r"character 2: 'ᆨ' \(U\+11A8\)"):
         Vocabulary.build("character", "가나", jamo=True).encode("나가각")

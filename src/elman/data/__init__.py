@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from elman.data.batching import Batch, Batches, StreamBatches, WindowBatches
-from elman.data.corpus import encode_corpus, split_tail
+from elman.data.corpus import Rows, encode_corpus, split_tail
 from elman.data.decoders import Decoder
 from elman.data.files import fingerprint, read_blocks, text_files
 from elman.data.vocabulary import KINDS, UnknownSymbolError, Vocabulary
@@ -13,6 +13,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Decoder",
+    "Rows",
     "StreamBatches",
     "UnknownSymbolError",
     "Vocabulary",

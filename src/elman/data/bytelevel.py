@@ -100,7 +100,8 @@ def learn(blocks: Iterable[str], *, max_size: int | None, min_count: int) -> Mer
         vocab_size=size, min_frequency=max(2, min_count), initial_alphabet=list(ALPHABET), show_progress=False
     )
     tokenizer = _tokenizer({}, [])
-    tokenizer.train_from_iterator(blocks, trainer)
+    lines = (line for text in blocks for line in text.splitlines(keepends=True))  # 256 of them wait in memory
+    tokenizer.train_from_iterator(lines, trainer)
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     pairs = (merge.split(" ") if isinstance(merge, str) else merge for merge in merges)
     return tuple((left, right) for left, right in pairs)

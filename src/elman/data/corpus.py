@@ -50,9 +50,7 @@ def encode_corpus(
             two symbols, or no room for the cache.
     """
     files = text_files(paths)
-    size = sum(
-        file.stat().st_size for file in files
-    )  # a symbol takes at least a byte, a jamo a third of three
+    size = sum(file.stat().st_size for file in files)  # every symbol takes a byte or more, also a jamo
     if cache is None or size * vocabulary.dtype.itemsize <= memory_limit:
         ids, count = np.empty(size, vocabulary.dtype), 0
         for part in _encoded(vocabulary, files, unknown):

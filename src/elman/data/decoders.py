@@ -40,8 +40,7 @@ class JamoDecoder:
 
     def push(self, number: int) -> str:
         waiting, text = self._waiting, self._texts[number]
-        joins = waiting and len(text) == 1 and "\u1161" <= text <= "\u11c2"
-        whole = unicodedata.normalize("NFC", waiting + text) if joins else ""
+        whole = unicodedata.normalize("NFC", waiting + text) if waiting and len(text) == 1 else ""
         if len(whole) == 1:
             closed = len(unicodedata.normalize("NFD", whole)) == 3
             self._waiting = "" if closed else whole

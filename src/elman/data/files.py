@@ -21,7 +21,7 @@ _PREPEND += "\U000113d1\U0001193f\U00011941\U00011a3a\U00011a84-\U00011a89\U0001
 _WHOLE = "[!-~\u00c0-\u02af\u0370-\u0481\u048a-\u052f\u3041-\u3096\u30a1-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]"
 _CUTS = (
     re.compile(
-        rf"(?s).*[^\s{_PREPEND}](?=[ \t])"
+        rf"(?s).*[^{_PREPEND}](?=[ \t])"
     ),  # before a blank: no word and no grapheme cluster is divided
     re.compile(
         rf"(?s).*{_WHOLE}(?={_WHOLE})"

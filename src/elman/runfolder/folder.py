@@ -26,7 +26,6 @@ FOLDERS = ("checkpoint", "tensorboard")
 FILES = (
     "model.safetensors",
     "vocabulary.json",
-    "tokenizer.json",
     "metrics.jsonl",
     "history.png",
     "report.html",
