@@ -33,7 +33,7 @@ class TrainingOptions:
         None, "stop after this many minutes; decay then follows the clock", minimum=0
     )
     batch_size: int = option(32, "sequences in one update (of each process)", minimum=1)
-    learning_rate: float = option(1e-3, "highest learning rate", minimum=0)
+    learning_rate: float = option(3e-3, "highest learning rate", minimum=0)
     optimizer: str = option("adam", "method of the updates", choices=("adam", "adamw", "sgd"))
     momentum: float | None = option(None, "momentum of sgd, from 0 to 1 [0]", minimum=0, maximum=1)
     weight_decay: float = option(

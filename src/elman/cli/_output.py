@@ -1,0 +1,67 @@
+"""Where a verb writes: results to stdout, prose to stderr; with --json one object on stdout and nothing else."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+
+class Output:
+    """Results and prose of one command.
+
+    json: the result is one JSON object on stdout. quiet: no prose.
+    """
+
+    def __init__(self, given: Namespace) -> None:
+        self.json: bool = getattr(given, "json", False)
+        self.quiet: bool = getattr(given, "quiet", False)
+
+    def say(self, text: str) -> None:
+        """Prose, for the person in front of the terminal."""
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def result(self, values: Mapping[str, Any], text: str) -> None:
+        """What the command was run for, once: an object for programs or a text for people."""
+        print(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) if self.json else text)
+
+
+def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    """Scores in columns, one line for each who made them."""
+    columns = list(dict.fromkeys(name for values in scores.values() for name in values))
+    rows = [
+        [who, *(f"{values[name]:.4f}" if name in values else "" for name in columns)]
+        for who, values in scores.items()
+    ]
+    return table(["", *(name.replace("_", " ") for name in columns)], rows, numbers=True)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null in place of numbers JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:
+    """Columns of text; with `numbers` all but the first are aligned to the right.
+
+    >>> print(table(("", "loss"), [("model", "1.5")], numbers=True))
+           loss
+    model   1.5
+    """
+    lines = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            text.rjust(width) if numbers and place else text.ljust(width)
+            for place, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,31 @@
+"""Continue a text with a trained language model; what it writes appears as it is written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from elman.cli._output import Output
+from elman.cli._parser import Parser, add_options, add_output_flags, read_options
+
+
+def run(arguments: Sequence[str]) -> int:
+    from elman.tasks import Sampling
+
+    parser = Parser("generate", __doc__)
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument("--prompt", metavar="TEXT", default="", help="text to continue (default: a new text)")
+    add_options(parser, Sampling)
+    add_output_flags(parser)
+    given = parser.parse(arguments)
+    from elman import api
+
+    output = Output(given)
+    pieces = api.generate(given.run, given.prompt, **read_options(Sampling, given))
+    if output.json:
+        text = "".join(pieces)
+        output.result({"run": given.run, "prompt": given.prompt, "text": text}, text)
+        return 0
+    for piece in itertools.chain([given.prompt], pieces, ["\n"]):
+        print(piece, end="", flush=True)
+    return 0

@@ -1,0 +1,42 @@
+"""Tasks: one module, one task: its options, its data, its model, its scores and its baseline. No torch until `fit`.
+
+>>> names()
+('language-model',)
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from elman.errors import check_choice
+from elman.tasks._sampling import Sampling
+from elman.tasks._task import DataOptions, ModelOptions, Task, stored_options
+
+__all__ = [
+    "DataOptions",
+    "ModelOptions",
+    "Sampling",
+    "Task",
+    "get",
+    "names",
+    "stored_options",
+]
+
+
+def get(name: str) -> type[Task]:
+    """The class of a task; raises InputError with the nearest name."""
+    return _TASKS[check_choice("task", name, _TASKS)]
+
+
+def names() -> tuple[str, ...]:
+    """Names of all tasks, in alphabetical order."""
+    return tuple(sorted(_TASKS))
+
+
+_TASKS: dict[str, type[Task]] = {
+    task.name: task
+    for module in pkgutil.iter_modules(__path__)
+    if not module.name.startswith("_")
+    for task in (importlib.import_module(f"{__name__}.{module.name}").TASK,)
+}

@@ -1,0 +1,266 @@
+"""What every task shares: options, and the verbs fit, evaluate, save and load."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+
+from elman import cells
+from elman.errors import InputError
+from elman.inspection import Report, Setting, figure_svg, history_figure, write_report
+from elman.options import option
+from elman.runfolder import RunFolder
+from elman.settings import from_text, option_groups
+from elman.train.options import TrainingOptions
+
+if TYPE_CHECKING:
+    from elman.train.problem import Problem
+    from elman.train.progress import Progress
+
+Paths: TypeAlias = str | Path | Iterable[str | Path]
+Scores: TypeAlias = dict[str, float]
+
+# What may be another when a run is resumed: how long and where it trains, not what is trained.
+_STEERING = {
+    "checkpoint_seconds", "clip_norm", "decay", "device", "epochs", "evaluate_every", "final_learning_rate",
+    "learning_rate", "max_minutes", "max_steps", "patience", "threads", "warmup_steps", "weight_decay",
+}  # fmt: skip
+
+
+@dataclass(kw_only=True)
+class ModelOptions:
+    """What the recurrent layers are."""
+
+    cell: str = option("lstm", f"recurrence: {', '.join(cells.names())}", metavar="NAME")
+    hidden_size: int = option(256, "units of each layer", minimum=1)
+    num_layers: int = option(1, "layers, each reading the outputs of the one before", minimum=1)
+    dropout: float = option(
+        0.0, "probability of dropping an output of a layer in training", minimum=0, maximum=0.99
+    )
+    init: Literal["elman", "torch"] = option(
+        "elman",
+        "initial weights: orthogonal with forget bias 1, or torch's uniform law",
+        choices=("elman", "torch"),
+    )
+
+
+@dataclass(kw_only=True)
+class DataOptions:
+    """What is held out."""
+
+    validation: float | str = option(
+        0.1, "held-out data: a file, or the fraction at the end of the data; 0: none", metavar="FILE|FRACTION"
+    )
+
+
+@dataclass(kw_only=True)
+class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
+    """One kind of problem with sequences: from files to a trained model, its scores and what it must beat.
+
+    The constructor stores options only; `fit` learns and returns the estimator itself. After `fit` or `load`, `run_` is
+    the run folder; after `fit`, `scores_` holds scores by who made them: "model" first, then the baselines.
+    """
+
+    name: ClassVar[str]
+    compared: ClassVar[tuple[str, str]]
+    """The score the report compares with the baselines, and its unit; lower is better."""
+
+    # --- what a task defines
+
+    @abstractmethod
+    def evaluate(self, data: Paths) -> Scores:
+        """Scores of the fitted model on files of the kind it was trained on."""
+
+    @abstractmethod
+    def baselines(self) -> dict[str, Scores]:
+        """Scores of simple predictors fitted to the training part, on the data that are held out."""
+
+    @abstractmethod
+    def _prepare(self, files: list[str | Path]) -> Problem:
+        """Read the data and build the model."""
+
+    @abstractmethod
+    def _facts(self, files: list[str | Path]) -> dict[str, Any]:
+        """What config.json records of the data: the fingerprint, and numbers the report shows."""
+
+    @abstractmethod
+    def _save(self, run: RunFolder) -> None:
+        """Write what the model needs beside its weights: vocabularies, labels."""
+
+    @abstractmethod
+    def _restore(self, run: RunFolder) -> None:
+        """Build the model from the options and from what `_save` wrote, and load the weights."""
+
+    @abstractmethod
+    def _final_scores(self, run: RunFolder) -> Scores:
+        """Scores of the best weights on the data that are held out, or else on the training data."""
+
+    @abstractmethod
+    def _judged(self) -> str:
+        """What `_final_scores` are scores on, in words."""
+
+    @abstractmethod
+    def _samples(self) -> list[tuple[str, str]]:
+        """What the model makes, as (title, text)."""
+
+    @abstractmethod
+    def _usage(self, run: RunFolder) -> list[str]:
+        """Commands and code that use the run."""
+
+    # --- what all tasks share
+
+    def fit(
+        self,
+        data: Paths,
+        *,
+        validation: float | str | Path | None = None,
+        out: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Train on files; the estimator then holds the weights of the lowest validation loss.
+
+        Args:
+            data: one or several files or folders.
+            validation: in place of the option of that name.
+            out: run folder to write; none: a temporary one, gone with the estimator unless `save`d.
+            resume: go on with the run in `out` where its checkpoint stands.
+            overwrite: replace the run in `out`.
+            progress: told what happens, such as `elman.train.progress_on()`; none: silent.
+
+        Raises:
+            InputError: options, data or `out` are wrong, and nothing was written; or the disk is full.
+            Diverged, Interrupted: see `elman.train.fit`.
+        """
+        from elman import train
+
+        files = [data] if isinstance(data, str | Path) else list(data)
+        if validation is not None:
+            self.validation = str(validation) if isinstance(validation, Path) else validation
+        self.check()
+        _check_folder_words(out, resume, overwrite)
+        train.seed(self.seed)
+        problem = self._prepare(files)
+        config = {"task": self.name, "options": self.options(), "data": self._facts(files)}
+        first = train.World.here().first
+        run = self._folder(out, resume, overwrite) if first else RunFolder(out or "")
+        if first and not resume:
+            run.write_config(config)
+            self._save(run)
+        train.fit(problem, self, run, resume=resume, progress=progress, config=config)
+        self.run_ = run
+        if first:
+            self._conclude(problem, run)
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Copy the run to a new folder, from where `load` brings the estimator back."""
+        shutil.copytree(self._fitted().path, RunFolder.create(path).path, dirs_exist_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """The estimator of a run folder, with its best weights."""
+        run = RunFolder.open(path)
+        task = cls(**stored_options(cls, run))
+        task.check()
+        task._restore(run)
+        task.run_ = run
+        return task
+
+    def options(self) -> dict[str, Any]:
+        """All options by name."""
+        return {
+            field.name: getattr(self, field.name) for _, group in option_groups(type(self)) for field in group
+        }
+
+    def check(self) -> None:
+        """Raise InputError for an option out of range, or one that goes ill with another."""
+        super().check()
+        cells.get(self.cell)
+
+    def _fitted(self) -> RunFolder:
+        run: RunFolder | None = getattr(self, "run_", None)
+        if run is None:
+            raise InputError(
+                f"this {type(self).__name__} has learned nothing yet: call fit first, or load a run."
+            )
+        return run
+
+    def _folder(self, out: str | Path | None, resume: bool, overwrite: bool) -> RunFolder:
+        """The folder to train into; on resume its options must be these, but for those that steer the training."""
+        if out is None:
+            folder = tempfile.mkdtemp(prefix="elman-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            return RunFolder.create(folder)
+        if not resume:
+            return RunFolder.create(out, overwrite=overwrite)
+        run = RunFolder.open(out)
+        for name, before in stored_options(type(self), run).items():
+            now = getattr(self, name)
+            if name not in _STEERING and now != before:
+                raise InputError(f"{run.path}: {name} was {before}, now it is {now}; resume with the same.")
+        return run
+
+    def _conclude(self, problem: Problem, run: RunFolder) -> None:
+        """Scores of the best weights beside the baselines, the curves and the report."""
+        self.scores_ = {"model": self._final_scores(run), **self.baselines()}
+        rows, score = run.metrics(), problem.score[0].removeprefix("train_")
+        figure = history_figure(rows, score)
+        figure.savefig(run.path / "history.png", dpi=150)
+        weights = sum(parameter.numel() for parameter in problem.model.parameters())
+        report = Report(
+            title=f"{self.name}: {run.path.name}",
+            summary=f"{self.cell}, {self.num_layers} x {self.hidden_size} units, {weights:,} weights; "
+            f"{rows[-1]['step']:,} updates in {rows[-1]['seconds']:,.1f} seconds",
+            curves=figure_svg(figure),
+            judged=self._judged(),
+            scores=self.scores_,
+            compared=self.compared,
+            samples=self._samples(),
+            data=_flat(run.read_config()["data"]),
+            usage=self._usage(run),
+            settings={
+                title: [Setting(f.name, getattr(self, f.name), f.default, f.metadata["help"]) for f in group]
+                for title, group in option_groups(type(self))
+            },
+        )
+        write_report(run.path / "report.html", report)
+
+
+def stored_options(task: type[Task], run: RunFolder) -> dict[str, Any]:
+    """The options a run was trained with; raises InputError where config.json does not hold them all."""
+    config, where = run.read_config(), run.path / "config.json"
+    if config["task"] != task.name:
+        raise InputError(f"{where}: a run of the task {config['task']!r}, expected {task.name!r}.")
+    missing = {field.name for _, group in option_groups(task) for field in group} - set(config["options"])
+    if missing:
+        raise InputError(f"{where}: damaged, the option {min(missing)} is missing.")
+    return from_text(task, config["options"], lambda name: f"{where}: {name}")
+
+
+def _check_folder_words(out: str | Path | None, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise InputError("resume continues a run and overwrite replaces it: give one of them.")
+    if out is None and (resume or overwrite):
+        raise InputError("resume and overwrite need the run they act on: say which with out (--out RUN).")
+
+
+def _flat(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of the data as a list of facts: one entry a file, then the numbers."""
+    facts: dict[str, Any] = {}
+    for name, value in data.items():
+        if isinstance(value, dict):
+            files = value.get("files", [])
+            facts[name] = "; ".join(
+                f"{f['name']}, {f['size']:,} bytes, sha256 {f['sha256'][:12]}" for f in files
+            )
+        else:
+            facts[name.replace("_", " ")] = value
+    return facts
