@@ -1,0 +1,123 @@
+"""Recurrent: options, initial values, state by name, symbols, errors."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from elman import InputError, cells
+from elman.nn import Recurrent
+from elman.testing import assert_close
+
+
+def layer(cell="lstm", **options):
+    torch.manual_seed(0)
+    return Recurrent(cell, 5, 7, **options)
+
+
+@pytest.mark.parametrize("cell", cells.names())
+def test_parameters_are_the_declared_ones(cell):
+    made = layer(cell, num_layers=2, bidirectional=True)
+    declared = list(cells.parameters(cells.get(cell), 5, 7, num_layers=2, bidirectional=True))
+    assert {p.name: p.shape for p in declared} == {n: tuple(p.shape) for n, p in made.named_parameters()}
+
+
+def test_initial_values():
+    elman_way, torch_way = layer(), layer(init="torch")
+    forget = elman_way.bias_ih_l0[7:14]
+    assert torch.equal(forget, torch.ones(7))
+    assert not elman_way.bias_hh_l0.any()
+    for block in elman_way.weight_hh_l0.split(7):
+        assert torch.allclose(block @ block.T, torch.eye(7), atol=1e-5)
+    assert torch_way.weight_hh_l0.abs().max() <= 7**-0.5
+    torch.manual_seed(0)
+    wanted = torch.nn.LSTM(5, 7)
+    assert all(torch.equal(a, b) for a, b in zip(torch_way.parameters(), wanted.parameters(), strict=True))
+
+
+def test_every_option_changes_the_result():
+    x, results = torch.randn(2, 6, 5), []
+    for options in (
+        {},
+        {"num_layers": 2},
+        {"bidirectional": True},
+        {"bias": False},
+        {"proj_size": 3},
+        {"init": "torch"},
+        {"num_layers": 2, "dropout": 0.5},
+    ):
+        results.append(layer(**options)(x)[0])
+    for n, a in enumerate(results):
+        assert all(a.shape != b.shape or not torch.equal(a, b) for b in results[:n])
+
+
+def test_dropout_only_while_training():
+    made, x = layer(num_layers=2, dropout=0.5), torch.randn(2, 6, 5)
+    assert not torch.equal(made(x)[0], made(x)[0])
+    made.eval()
+    assert torch.equal(made(x)[0], made(x)[0])
+
+
+@pytest.mark.parametrize("cell", cells.names())
+def test_state_goes_on(cell):
+    made, x = layer(cell, num_layers=2), torch.randn(3, 9, 5)
+    whole, final = made(x)
+    first, state = made(x[:, :4])
+    second, state = made(x[:, 4:], state)
+    assert_close("split", torch.cat([first, second], 1), whole, "output")
+    assert list(final) == list(cells.get(cell).state_names)
+    for name, value in final.items():
+        assert_close("split", state[name], value, name)
+
+
+def test_copies_and_repr():
+    made = layer("gru_reset_before", num_layers=2, bias=False)
+    x = torch.randn(2, 6, 5)
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert torch.equal(other(x)[0], made(x)[0])
+    assert repr(made) == "Recurrent('gru_reset_before', 5, 7, num_layers=2, bias=False)"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "lstn"}, "Did you mean 'lstm'"),
+        ({"hidden_size": 0}, "hidden_size must be at least 1"),
+        ({"num_layers": 0}, "num_layers must be at least 1"),
+        ({"dropout": 2.0, "num_layers": 2}, "probability"),
+        ({"dropout": 0.5}, "between layers"),
+        ({"cell": "gru", "proj_size": 3}, "gru has no projection"),
+        ({"proj_size": 7}, "proj_size must lie between"),
+        ({"init": "zeros"}, "unknown init"),
+    ],
+)
+def test_options_that_do_not_fit(options, message):
+    with pytest.raises(InputError, match=message):
+        Recurrent(**{"cell": "lstm", "input_size": 5, "hidden_size": 7, **options})
+
+
+@pytest.mark.parametrize(
+    ("x", "state", "message"),
+    [
+        (torch.zeros(2, 6, 4), None, r"4 features.*expected input_size=5.*\(2, 6, 4\)"),
+        (torch.zeros(6, 5), None, "x must be floats"),
+        (torch.zeros(2, 6, 5, dtype=torch.float64), None, r"Give x.to\(torch.float32\)"),
+        (torch.zeros(2, 6, 5, dtype=torch.int64), None, "integer symbols"),
+        (torch.full((2, 6), 5), None, "symbols from 0 to 4"),
+        (torch.zeros(2, 6, 5), {"h": torch.zeros(1, 2, 7)}, "states h, c; got h"),
+        (torch.zeros(2, 6, 5), {"h": torch.zeros(1, 2, 7), "c": torch.zeros(1, 2, 8)}, "state 'c' has shape"),
+    ],
+)
+def test_calls_that_do_not_fit(x, state, message):
+    with pytest.raises(InputError, match=message):
+        layer()(x, state)
+
+
+def test_symbols_of_any_integer_dtype():
+    made, symbols = layer("gru"), torch.randint(5, (2, 6))
+    wanted = made(symbols)[0]
+    for dtype in (torch.int32, torch.uint8, torch.int16):
+        assert torch.equal(made(symbols.to(dtype))[0], wanted)
