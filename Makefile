@@ -17,6 +17,10 @@ $(READY): $(SOURCES)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $(READY)
 
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	touch $@
+
 demo: $(READY) ## train a character language model on real text and show what it learned (a minute)
 	$(BIN)/elman demo
 
@@ -37,7 +41,7 @@ format: $(READY) ## format the code and mend what can be mended
 docs: $(READY) ## write the generated pages (docs/cells)
 	$(BIN)/elman cells --write docs/cells
 
-bench: $(READY) ## measure against the peers that are installed (about 25 minutes)
+bench: $(VENV)/.bench ## measure against every peer, on a machine with nothing else to do (about 25 minutes)
 	$(BIN)/python -m benchmarks.run
 
 clean: ## remove the virtual environment and what was built

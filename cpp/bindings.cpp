@@ -196,24 +196,36 @@ NB_MODULE(_core, module) {
             return elman::kernels().threads(sizes(cell, dtype, steps, batch, input, hidden, output, 1, threads));
         },
         "Threads a forward call of this size takes, of at most `threads`.");
-    module.def("cell_info", [](const char* cell) {
-        const elman::CellInfo info = elman::kernels().info(cell_of(cell));
-        return std::make_tuple(info.gates, info.states);
-    }, "Gates and states of a compiled cell.");
-    module.def("cells", []() { return std::vector<std::string>(cell_names, cell_names + elman::cell_count); },
-               "Names of the compiled cells.");
+    module.def(
+        "cell_info",
+        [](const char* cell) {
+            const elman::CellInfo info = elman::kernels().info(cell_of(cell));
+            return std::make_tuple(info.gates, info.states);
+        },
+        "Gates and states of a compiled cell.");
+    module.def(
+        "cells", []() { return std::vector<std::string>(cell_names, cell_names + elman::cell_count); },
+        "Names of the compiled cells.");
     module.def("isa", []() { return std::string(elman::kernels().name); }, "The instruction set in use.");
-    module.def("isas", []() {
-        std::vector<std::string> names;
-        for (const elman::Kernels* set : elman::available_kernels()) names.emplace_back(set->name);
-        return names;
-    }, "Instruction sets this build and processor have, the best first.");
+    module.def(
+        "isas",
+        []() {
+            std::vector<std::string> names;
+            for (const elman::Kernels* set : elman::available_kernels()) names.emplace_back(set->name);
+            return names;
+        },
+        "Instruction sets this build and processor have, the best first.");
     module.def("select_isa", &elman::select_kernels, "Use another instruction set from now on, in all threads.");
-    module.def("pointwise", [](const char* function, const char* dtype, Address in, Address out, Index n) {
-        elman::kernels().pointwise(std::strcmp(function, "tanh") == 0, dtype_of(dtype), pointer(in), pointer(out), n);
-    }, "sigmoid or tanh of n values (whole vectors only), for tests of their error.");
+    module.def(
+        "pointwise",
+        [](const char* function, const char* dtype, Address in, Address out, Index n) {
+            elman::kernels().pointwise(std::strcmp(function, "tanh") == 0, dtype_of(dtype), pointer(in), pointer(out),
+                                       n);
+        },
+        "sigmoid or tanh of n values (whole vectors only), for tests of their error.");
     nb::class_<PyStream>(module, "Stream", "Layers with packed weights and states inside; cpp/loop/stream.hpp.")
-        .def(nb::init<const char*, const char*, const char*, Index, Index, Index, Index, Index, bool, nb::tuple, Address>())
+        .def(nb::init<const char*, const char*, const char*, Index, Index, Index, Index, Index, bool, nb::tuple,
+                      Address>())
         .def("step_vector", &PyStream::step_vector)
         .def("step_symbol", &PyStream::step_symbol)
         .def("step", &PyStream::step)

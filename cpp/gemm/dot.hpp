@@ -41,7 +41,8 @@ Vec<S> dot(const S* w, const S* x, Index depth) {
     for (; k + n <= depth; k += n) {
         const Vec<S> b = load(x + k);
 #pragma GCC unroll 16
-        for (Index i = 0; i < n; i += n < 4 ? 2 : 4) {  // four rows from one pointer: few enough pointers to stay in registers
+        for (Index i = 0; i < n;
+             i += n < 4 ? 2 : 4) {  // four rows from one pointer: few enough pointers to stay in registers
             const S* row = w + i * depth + k;
             acc[i] += b * load(row);
             acc[i + 1] += b * load(row + depth);

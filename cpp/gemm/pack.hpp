@@ -25,7 +25,8 @@ struct Panels {
     static Panels make(Index depth, Index units, int gates, Arena& arena, bool filled = true) {
         Panels p{nullptr, depth, units, padded<S>(units) / lanes<S>, gates, 0};
         if (!filled) return p;
-        p.data = static_cast<S*>(arena.take(static_cast<std::size_t>(depth * p.vectors * gates * lanes<S>) * sizeof(S)));
+        p.data =
+            static_cast<S*>(arena.take(static_cast<std::size_t>(depth * p.vectors * gates * lanes<S>) * sizeof(S)));
         return p;
     }
     /// Values of the widest panel.
@@ -50,8 +51,8 @@ struct Panels {
 template <class S, Index Distance, bool Second, std::size_t... L>
 ELMAN_INLINE Vec<S> exchange(Vec<S> a, Vec<S> b, std::index_sequence<L...>) {
     constexpr int n = static_cast<int>(lanes<S>), d = static_cast<int>(Distance);
-    return __builtin_shufflevector(a, b, (Second ? ((int(L) & d) ? n + int(L) : int(L) + d)
-                                                 : ((int(L) & d) ? n + int(L) - d : int(L)))...);
+    return __builtin_shufflevector(
+        a, b, (Second ? ((int(L) & d) ? n + int(L) : int(L) + d) : ((int(L) & d) ? n + int(L) - d : int(L)))...);
 }
 
 /// Transposes the lanes x lanes block in v: each round exchanges the off-diagonal blocks of half the size.

@@ -10,28 +10,27 @@ namespace elman::ELMAN_ISA {
 /// W: what the weights in the panel are stored as (see load_weight).
 template <class S, class W = S>
 struct Product {
-    const S* a;          ///< A[m, s, k] at a + m * a_row + s * a_segment + k (packed tiles: [s * depth + k][m])
+    const S* a;  ///< A[m, s, k] at a + m * a_row + s * a_segment + k (packed tiles: [s * depth + k][m])
     Index a_row;
     Index segments;
     Index depth;
     Index a_segment;
-    const W* panel;      ///< [segments * depth][width][lane]
-    const S* init;       ///< [m, n] at init + m * init_row + n * init_vec
+    const W* panel;  ///< [segments * depth][width][lane]
+    const S* init;   ///< [m, n] at init + m * init_row + n * init_vec
     Index init_row;
     Index init_vec;
-    S* c;                ///< [m, n] at c + m * c_row + n * c_vec
+    S* c;  ///< [m, n] at c + m * c_row + n * c_vec
     Index c_row;
     Index c_vec;
 };
 
 /// Widest panel, in vectors, of a plain product; a gate panel is as wide as the cell has gates.
 inline constexpr int panel_width = registers == 32 ? 4 : 3;
-inline constexpr int widest = 4;
 
 /// Rows of the tile for a panel of `width` vectors: accumulators, one vector of each panel column, one broadcast.
 constexpr int tile_rows(int width) {
-    return registers == 32 ? (width == 4 ? 6 : width == 3 ? 8 : width == 2 ? 12 : 14)
-                           : (width == 4 ? 3 : width == 3 ? 4 : width == 2 ? 6 : 8);
+    constexpr int many[] = {14, 12, 8, 6}, few[] = {8, 6, 4, 3};
+    return (registers == 32 ? many : few)[width - 1];
 }
 
 /// Rows of a packed tile: one number for all widths, since A is packed once for panels of several widths.
@@ -90,8 +89,7 @@ void single(const Product<S, W>& p, Index b_row) {
     }
 #pragma GCC unroll 16
     for (int n = 0; n < N; ++n)
-        store(p.c + n * p.c_vec,
-              load(p.init + n * p.init_vec) + ((acc[0][n] + acc[1][n]) + (acc[2][n] + acc[3][n])));
+        store(p.c + n * p.c_vec, load(p.init + n * p.init_vec) + ((acc[0][n] + acc[1][n]) + (acc[2][n] + acc[3][n])));
 }
 
 /// `single` for a panel of `width` vectors.

@@ -29,7 +29,9 @@ void* map_pages(std::size_t bytes) {
     return address;
 }
 
-void unmap_pages(void* address) { std::free(address); }
+void unmap_pages(void* address) {
+    std::free(address);
+}
 
 struct Arena::Block {
     Block* before;

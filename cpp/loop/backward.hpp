@@ -12,8 +12,12 @@ class Backward {
 public:
     /// Takes all memory; made by one thread before the team runs.
     Backward(const Direction& d, int threads, Arena& arena)
-        : d_(d), call_(*d.call), z_(Sizes<C>::of(*d.call)), steps_(d.plan->steps),
-          chunk_(chunk_of(z_, steps_)), gradients_(d, z_, chunk_ * z_.batch, threads, arena) {
+        : d_(d),
+          call_(*d.call),
+          z_(Sizes<C>::of(*d.call)),
+          steps_(d.plan->steps),
+          chunk_(chunk_of(z_, steps_)),
+          gradients_(d, z_, chunk_ * z_.batch, threads, arena) {
         const Index window = chunk_ * z_.batch;
         trace_ = Trace<C>::in(Trace<C>::reserved(call_, z_, d.number), z_, d.plan->offset[steps_], *d.plan);
         grad_slots_ = take<S>(arena, window * z_.slot_row);
@@ -155,8 +159,7 @@ private:
     template <class F>
     ELMAN_INLINE void each_panel(const Split& split, const Panels<S>& w, Index active, F run) {
         const Range panels = split.panels(w.count());
-        for (Index p = panels.begin; p < panels.end; ++p)
-            split.rows(active, [&](Index i, Index n) { run(p, i, n); });
+        for (Index p = panels.begin; p < panels.end; ++p) split.rows(active, [&](Index i, Index n) { run(p, i, n); });
     }
 
     /// Vectors of the hidden units whose gradient this thread also computes: the split of a plain product's panels.
@@ -192,8 +195,18 @@ private:
     void product(const Panels<S>& w, Index p, const S* from, Index from_row, Index segments, Index segment, S* to,
                  Index to_row, bool onto, Index i, Index n) {
         S* c = to + i * to_row + units_of(w, p).begin;
-        Product<S> product{from + i * from_row, from_row, segments, w.depth / segments, segment, w.panel(p), c, to_row,
-                           lanes<S>, c, to_row, lanes<S>};
+        Product<S> product{from + i * from_row,
+                           from_row,
+                           segments,
+                           w.depth / segments,
+                           segment,
+                           w.panel(p),
+                           c,
+                           to_row,
+                           lanes<S>,
+                           c,
+                           to_row,
+                           lanes<S>};
         if (!onto) {
             product.init = zeros<S>;
             product.init_row = product.init_vec = 0;
@@ -228,10 +241,10 @@ private:
         for (Index p = panels.begin; p < panels.end; ++p) {
             const Panels<S> w = memory ? w_ih_.only(p, memory) : w_ih_;
             if (memory) pack_gates(w, p, static_cast<const S*>(d_.parameters().w_ih), C::x_gate, C::x_gates);
-            multiply<S>({grad_slots_ + rows.begin * z_.slot_row, z_.slot_row, C::x_gates, z_.hidden, z_.step, w.panel(p),
-                         zeros<S>, 0, 0, grad_x_ + rows.begin * grad_x_row_ + units_of(w, p).begin, grad_x_row_,
-                         lanes<S>},
-                        w.width(p), rows.end - rows.begin);
+            multiply<S>(
+                {grad_slots_ + rows.begin * z_.slot_row, z_.slot_row, C::x_gates, z_.hidden, z_.step, w.panel(p),
+                 zeros<S>, 0, 0, grad_x_ + rows.begin * grad_x_row_ + units_of(w, p).begin, grad_x_row_, lanes<S>},
+                w.width(p), rows.end - rows.begin);
         }
     }
 

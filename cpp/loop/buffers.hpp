@@ -1,5 +1,5 @@
-// Large memory that is lent and comes back: what forward keeps for backward is as large in every training step, and fresh
-// pages from the system would cost a page fault each.
+// Large memory that is lent and comes back: what forward keeps for backward is as large in every training step, and
+// fresh pages from the system would cost a page fault each.
 #pragma once
 
 #include <cstddef>

@@ -35,26 +35,26 @@ struct Call {
     int directions;                             ///< 1 or 2
     int threads;                                ///< at most so many, or -n: n exactly; the result does not depend on it
 
-    const void* x;                   ///< (T, B, I) by strides, or null when symbols are given
-    const std::int64_t* symbols;     ///< (T, B) by the same strides, each in [0, I): one-hot input; or null
-    Index x_step, x_row;             ///< strides of x or symbols along time and batch, any sign
-    Parameters parameters[2];        ///< by direction
-    const void *h_0, *c_0;           ///< (D, B, P), (D, B, H) dense; null: zeros; c_0 for lstm only
-    const std::int64_t* lengths;     ///< (B), each in [0, T], any order; null: all T
+    const void* x;                ///< (T, B, I) by strides, or null when symbols are given
+    const std::int64_t* symbols;  ///< (T, B) by the same strides, each in [0, I): one-hot input; or null
+    Index x_step, x_row;          ///< strides of x or symbols along time and batch, any sign
+    Parameters parameters[2];     ///< by direction
+    const void *h_0, *c_0;        ///< (D, B, P), (D, B, H) dense; null: zeros; c_0 for lstm only
+    const std::int64_t* lengths;  ///< (B), each in [0, T], any order; null: all T
 
-    void* out;                       ///< (T, B, D*P) by strides; direction d at features [d*P, d*P + P)
+    void* out;  ///< (T, B, D*P) by strides; direction d at features [d*P, d*P + P)
     Index out_step, out_row;
-    void *h_n, *c_n;                 ///< (D, B, P), (D, B, H) dense, may be h_0, c_0 themselves; null: not wanted
-    void* reserve;                   ///< reserve_bytes(call), 64-byte aligned: written by forward, read by backward;
-                                     ///< null in forward: inference
+    void *h_n, *c_n;  ///< (D, B, P), (D, B, H) dense, may be h_0, c_0 themselves; null: not wanted
+    void* reserve;    ///< reserve_bytes(call), 64-byte aligned: written by forward, read by backward;
+                      ///< null in forward: inference
 
     // Backward only. x or symbols, strides, parameters and lengths as they were in forward.
-    const void* grad_out;            ///< (T, B, D*P) by strides, any strides, zero too; null: zero
+    const void* grad_out;  ///< (T, B, D*P) by strides, any strides, zero too; null: zero
     Index grad_out_step, grad_out_row, grad_out_feature;
-    const void *grad_h_n, *grad_c_n; ///< (D, B, P), (D, B, H) dense; null: zero
-    void* grad_x;                    ///< (T, B, I) by strides; null: not wanted; not given with symbols
+    const void *grad_h_n, *grad_c_n;  ///< (D, B, P), (D, B, H) dense; null: zero
+    void* grad_x;                     ///< (T, B, I) by strides; null: not wanted; not given with symbols
     Index grad_x_step, grad_x_row;
-    void *grad_h_0, *grad_c_0;       ///< (D, B, P), (D, B, H) dense; null: not wanted
+    void *grad_h_0, *grad_c_0;  ///< (D, B, P), (D, B, H) dense; null: not wanted
     ParameterGradients gradients[2];
 };
 
@@ -74,7 +74,7 @@ struct Kernels {
     std::size_t (*reserve_bytes)(const Call&);
     int (*threads)(const Call&);  ///< threads a call takes
     CellInfo (*info)(Cell);
-    Stream* (*make_stream)(const StreamSpec&);  ///< owned by the caller
+    Stream* (*make_stream)(const StreamSpec&);                                   ///< owned by the caller
     void (*pointwise)(int function, Dtype, const void* in, void* out, Index n);  ///< 0 sigmoid, 1 tanh; for tests
 };
 

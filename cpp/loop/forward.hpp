@@ -14,7 +14,7 @@ public:
     Forward(const Direction& d, int threads, Arena& arena) : d_(d), call_(*d.call), z_(Sizes<C>::of(*d.call)) {
         const Index steps = d.plan->steps, total = d.plan->offset[steps];
         keep_ = call_.reserve != nullptr;
-        chunk_ = chunk_steps(chunk_values / z_.slot_row, z_.batch);
+        chunk_ = chunk_steps(threads * chunk_values / z_.slot_row, z_.batch);
         if (chunk_ > steps) chunk_ = steps;
         const Index window = chunk_ * z_.batch < total ? chunk_ * z_.batch : total;
         void* memory = keep_ ? Trace<C>::reserved(call_, z_, d.number) : arena.take(Trace<C>::bytes(z_, window));
@@ -66,8 +66,9 @@ public:
     }
 
 private:
-    static constexpr Index chunk_values = (Index(1) << 20) / sizeof(S);  // of slots: a chunk stays in the cache
-    static constexpr Index few = 4;  // rows for which packing costs more than it saves
+    static constexpr Index chunk_values =
+        (Index(1) << 20) / sizeof(S);  // of slots for each thread: a chunk stays in its cache
+    static constexpr Index few = 4;    // rows for which packing costs more than it saves
 
     /// Biases, the initial state, zeros past the ends, and the final state of empty rows.
     void begin(int me, int parts) {
@@ -129,7 +130,8 @@ private:
         fill_rest(slots, rows.end - rows.begin);
     }
 
-    /// The whole sequence at once: each panel is packed, used for all rows and forgotten, so that it stays in the cache.
+    /// The whole sequence at once: each panel is packed, used for all rows and forgotten, so that it stays in the
+    /// cache.
     void project_once(const Trace<C>& trace, const Chunk& chunk, int me, int parts) {
         const S* w = static_cast<const S*>(d_.parameters().w_ih);
         const Range panels = share(w_ih_.count(), me, parts);
@@ -144,8 +146,8 @@ private:
 
     void project_panel(const Panels<S>& w, Index p, const S* x, S* slots, Index rows) const {
         const Index at = units_of(w, p).begin, vec = C::x_gates > 1 ? z_.step : lanes<S>;
-        multiply<S>({x, x_row_, 1, z_.input, 0, w.panel(p), bias_ + at, 0, vec, slots + at, z_.slot_row, vec}, w.width(p),
-                    rows);
+        multiply<S>({x, x_row_, 1, z_.input, 0, w.panel(p), bias_ + at, 0, vec, slots + at, z_.slot_row, vec},
+                    w.width(p), rows);
     }
 
     /// Slots that only the recurrent product fills begin with its bias.
@@ -173,7 +175,8 @@ private:
             });
         // One row alone: all products first, so that the gates of several vectors overlap.
         if (z_.batch == 1 && active && panels.end > panels.begin)
-            after_product<Keep>(trace, {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0, 1);
+            after_product<Keep>(trace, {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0,
+                                1);
         if constexpr (C::two_products) {
             split.meet();
             const Range last = split.panels(w_last_.count());
@@ -276,7 +279,8 @@ private:
     /// Moves the state before step `to` to where the next window looks for it.
     void carry(const Trace<C>& trace, Index to, Range ranks) {
         const Index n = ranks.end - ranks.begin;
-        copy(trace.h + ranks.begin * z_.output_row, trace.h_at(to - 1) + ranks.begin * z_.output_row, n * z_.output_row);
+        copy(trace.h + ranks.begin * z_.output_row, trace.h_at(to - 1) + ranks.begin * z_.output_row,
+             n * z_.output_row);
         if (C::has_cell)
             copy(trace.c + ranks.begin * z_.hidden_row, trace.c_at(to - 1) + ranks.begin * z_.hidden_row,
                  n * z_.hidden_row);

@@ -17,7 +17,9 @@ struct Range {
     Index begin, end;
 };
 
-ELMAN_INLINE Range share(Index n, int me, int parts) { return {n * me / parts, n * (me + 1) / parts}; }
+ELMAN_INLINE Range share(Index n, int me, int parts) {
+    return {n * me / parts, n * (me + 1) / parts};
+}
 
 template <class S>
 S* take(Arena& arena, Index n) {
@@ -44,14 +46,21 @@ template <class C>
 struct Sizes {
     using S = typename C::S;
     Index batch, input, hidden, output;
-    Index step;                            ///< padded hidden size: distance of the slots in a row
+    Index step;  ///< padded hidden size: distance of the slots in a row
     Index slot_row, hidden_row, output_row;
     bool projected;
 
     static Sizes of(const Call& call) {
         const Index step = padded<S>(call.hidden);
-        return {call.batch, call.input, call.hidden, call.output, step, row_stride<S>(C::slots * step),
-                row_stride<S>(step), row_stride<S>(padded<S>(call.output)), call.parameters[0].w_hr != nullptr};
+        return {call.batch,
+                call.input,
+                call.hidden,
+                call.output,
+                step,
+                row_stride<S>(C::slots * step),
+                row_stride<S>(step),
+                row_stride<S>(padded<S>(call.output)),
+                call.parameters[0].w_hr != nullptr};
     }
     /// A second vector of H values per step: the unprojected h, or the reset state.
     bool has_aux() const { return projected || C::two_products; }
@@ -178,7 +187,9 @@ Range units_of(const Panels<S>& panels, Index p) {
 }
 
 /// Steps of a chunk: as many as `rows` rows of the batch make, at least one.
-ELMAN_INLINE Index chunk_steps(Index rows, Index batch) { return batch && rows > batch ? rows / batch : 1; }
+ELMAN_INLINE Index chunk_steps(Index rows, Index batch) {
+    return batch && rows > batch ? rows / batch : 1;
+}
 
 /// Some steps [from, to) and the number of real steps of all rows in them.
 struct Chunk {

@@ -3,7 +3,9 @@
 namespace elman {
 
 Plan Plan::make(const Call& call, Arena& arena) {
-    const auto array = [&](Index n) { return static_cast<Index*>(arena.take(static_cast<std::size_t>(n) * sizeof(Index))); };
+    const auto array = [&](Index n) {
+        return static_cast<Index*>(arena.take(static_cast<std::size_t>(n) * sizeof(Index)));
+    };
     const Index batch = call.batch, steps = call.steps;
     Index *active = array(steps + 1), *offset = array(steps + 1), *order = array(batch), *length = array(batch);
     bool even = true;

@@ -8,12 +8,12 @@
 namespace elman {
 
 struct Plan {
-    Index steps;           ///< the longest row's
-    const Index* active;   ///< [steps] rows running at a step
-    const Index* offset;   ///< [steps + 1] real steps before it: (step, rank) is number offset[step] + rank
-    const Index* order;    ///< [batch] rank -> row of the batch
-    const Index* length;   ///< [batch] rank -> steps
-    bool even;             ///< all rows run all steps and keep their order
+    Index steps;          ///< the longest row's
+    const Index* active;  ///< [steps] rows running at a step
+    const Index* offset;  ///< [steps + 1] real steps before it: (step, rank) is number offset[step] + rank
+    const Index* order;   ///< [batch] rank -> row of the batch
+    const Index* length;  ///< [batch] rank -> steps
+    bool even;            ///< all rows run all steps and keep their order
 
     static Plan make(const Call& call, Arena& arena);
 };

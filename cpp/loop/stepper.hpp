@@ -89,8 +89,7 @@ struct Stored {
         if (!scaled) return;
         for (Index r = 0; r < n; ++r)
             for (Index j = 0; j < step * cut.gates; j += lanes<S>)
-                store(c + r * c_row + j,
-                      load(c + r * c_row + j) + load(scale + j) * load(scratch + r * c_row + j));
+                store(c + r * c_row + j, load(c + r * c_row + j) + load(scale + j) * load(scratch + r * c_row + j));
     }
 
 private:
@@ -254,8 +253,7 @@ private:
         const Index h_row = z_.projected ? z_.hidden_row : z_.output_row;
         each_vector(n, [&](Index r, Index u) {
             C::template forward<false>(slots_ + r * z_.slot_row + u, z_.step, h_prev_ + r * z_.output_row + u,
-                                       h + r * h_row + u, c_prev_ + r * z_.hidden_row + u,
-                                       c_ + r * z_.hidden_row + u);
+                                       h + r * h_row + u, c_prev_ + r * z_.hidden_row + u, c_ + r * z_.hidden_row + u);
         });
         if (!z_.projected) return;
         clear(h_, n * z_.output_row);

@@ -53,6 +53,8 @@ const Kernels& kernels() {
     return *now;
 }
 
-void select_kernels(const std::string& name) { chosen.store(by_name(name), std::memory_order_release); }
+void select_kernels(const std::string& name) {
+    chosen.store(by_name(name), std::memory_order_release);
+}
 
 }  // namespace elman

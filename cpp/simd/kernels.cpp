@@ -25,8 +25,8 @@ auto with_cell(const Call& call, F run) {
     return call.dtype == Dtype::float32 ? with_cell<float>(call.cell, run) : with_cell<double>(call.cell, run);
 }
 
-/// Threads of a call: -threads if negative; else those worth their hand-overs: one for each 60 us of work at some 30 multiply-adds a nanosecond, and never more
-/// than the step can be cut into.
+/// Threads of a call: -threads if negative; else those worth their hand-overs: one for each 60 us of work at some 30
+/// multiply-adds a nanosecond, and never more than the step can be cut into.
 template <class C>
 int threads_of(const Call& call, Index real_steps) {
     if (call.threads < 0) return -call.threads;

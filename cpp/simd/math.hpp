@@ -29,8 +29,8 @@ struct ExpTable<double> {
     static constexpr double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
     static constexpr int bias = 1023, mantissa = 52;
     static constexpr double lowest = -746.0, tanh_limit = 20.0;
-    static constexpr double q[] = {1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,
-                                   1.0 / 720,    1.0 / 5040,    1.0 / 40320,    1.0 / 362880,
+    static constexpr double q[] = {1.0 / 2,       1.0 / 6,        1.0 / 24,        1.0 / 120,
+                                   1.0 / 720,     1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
                                    1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
 };
 
@@ -48,11 +48,12 @@ ELMAN_INLINE SplitExp<S> split_exp(Vec<S> y) {
     const Vec<S> shifted = y * E::log2e + E::magic;
     const Vec<S> whole = shifted - E::magic;
     const Vec<S> r = y - whole * E::ln2_high - whole * E::ln2_low;
-    constexpr int degree = sizeof(E::q) / sizeof(S);
-    Vec<S> q = broadcast<S>(E::q[degree - 1]);
+    const Vec<S> square = r * r;
+    constexpr int degree = sizeof(E::q) / sizeof(S) - 1;
+    Vec<S> q = degree % 2 ? E::q[degree - 1] + E::q[degree] * r : broadcast<S>(E::q[degree]);
 #pragma GCC unroll 16
-    for (int k = degree - 2; k >= 0; --k) q = q * r + E::q[k];
-    return {r + r * r * q, (Bits<S>)shifted - (Bits<S>)broadcast<S>(E::magic), whole};
+    for (int k = degree - degree % 2 - 2; k >= 0; k -= 2) q = (E::q[k] + E::q[k + 1] * r) + square * q;
+    return {r + square * q, (Bits<S>)shifted - (Bits<S>)broadcast<S>(E::magic), whole};
 }
 
 /// 2^n for n that give a normal number.

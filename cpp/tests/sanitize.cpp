@@ -1,5 +1,6 @@
-// Runs every path of the core on memory of exactly the promised size, for the sanitizers to watch. Values are compared in
-// tests/kernels; here a wrong address, a data race or undefined behaviour is what fails. One argument: number of rounds.
+// Runs every path of the core on memory of exactly the promised size, for the sanitizers to watch. Values are compared
+// in tests/kernels; here a wrong address, a data race or undefined behaviour is what fails. One argument: number of
+// rounds.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -116,8 +117,8 @@ void run_stream(const elman::Kernels& set, Memory& m, elman::Cell cell, elman::D
     const Call c = draw_call(m, cell, dtype);
     const auto storage = static_cast<elman::Storage>(dtype == elman::Dtype::float32 ? m.draw(0, 2) : 0);
     const Index states = m.draw(1, 60);
-    const std::unique_ptr<elman::Stream> stream(
-        set.make_stream({cell, dtype, storage, 1, c.input, c.hidden, c.output, states, c.symbols != nullptr, c.parameters}));
+    const std::unique_ptr<elman::Stream> stream(set.make_stream(
+        {cell, dtype, storage, 1, c.input, c.hidden, c.output, states, c.symbols != nullptr, c.parameters}));
     for (const Index n : {Index(1), states}) {
         std::vector<std::int64_t> rows(static_cast<std::size_t>(n));
         for (Index r = 0; r < n; ++r) rows[static_cast<std::size_t>(r)] = states - 1 - r;

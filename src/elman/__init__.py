@@ -11,7 +11,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("cells", "data", "interop", "kernels", "nn", "reference", "tasks", "testing")
+_SUBMODULES = ("cells", "data", "kernels", "nn", "reference", "tasks", "testing")
 _NAMES = {
     "InputError": "elman.errors",
     "LanguageModel": "elman.tasks.language_model",

@@ -12,6 +12,7 @@ elman.errors.InputError: hidden_size is 0, expected at least 1.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,8 @@ def check(options: Any) -> None:
             continue
         if rule["choices"]:
             check_choice(field.name, value, rule["choices"])
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{field.name} is {value}, expected a finite number.")
         if rule["minimum"] is not None and value < rule["minimum"]:
             raise InputError(f"{field.name} is {value}, expected at least {rule['minimum']}.")
         if rule["maximum"] is not None and value > rule["maximum"]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
 
 from tests.cli.running import Ran
@@ -61,6 +62,13 @@ def content(folder: Path) -> dict[str, bytes]:
         (["evaluate", "no-run", "TEXT"], "no-run: no such run folder"),
         (["cells", "--check"], "--check compares"),
         (["demo", "--seconds", "soon"], "--seconds is 'soon'"),
+        (["demo", "--seconds", "nan"], "--seconds is nan, expected a number above 0"),
+        (["demo", "--seconds", "-1"], "--seconds is -1, expected a number above 0"),
+        (["train", "language-model", ""], "an empty name, expected a file or a folder"),
+        (["train", "language-model", "TEXT", "--out", ""], "an empty name, expected a file or a folder"),
+        (["train", "language-model", "TEXT", "--embedding", "big"], "'big', expected one-hot or a whole"),
+        (["generate", "no-run", "--prompt", "-x"], "--prompt: expected one argument; .*--flag=VALUE"),
+        (["evaluate", "no-run", "TEXT", "--rows", "many"], "--rows is 'many', expected a whole number"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -124,6 +132,15 @@ def test_overwrite_checks_before_it_removes(elman: Elman, run: Path) -> None:
     before = content(run)
     refused(elman("train", "language-model", "missing.txt", "--out", run, "--overwrite"), "no such file")
     assert content(run) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_device_that_is_not_there(elman: Elman, text: Path, run: Path, tmp_path: Path) -> None:
+    before = content(run)
+    for flags in (("--out", run, "--overwrite"), ("--out", tmp_path / "new")):
+        refused(elman("train", "language-model", text, "--device", "cuda", *flags), "torch finds no GPU")
+    assert content(run) == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_foreign_folder(elman: Elman, text: Path, tmp_path: Path) -> None:
@@ -205,6 +222,7 @@ def shorter_vocabulary(run: Path) -> None:
         (change_config(hidden_size=9), "model.safetensors: damaged or of another model"),
         (change_config(hidden_size="nine"), "config.json: hidden_size is 'nine', expected a whole number"),
         (change_config(cell="lstm"), "model.safetensors: damaged or of another model"),
+        (change_config(cell="lstn"), "config.json: unknown cell 'lstn'"),
         (change_config(task="classify"), "unknown task 'classify'"),
         (change_config(format=99), "format 99"),
         (change_config(data={}), "start_symbol is None"),
@@ -238,6 +256,10 @@ def test_prompt_outside_the_vocabulary(elman: Elman, run: Path) -> None:
 def test_evaluation_text_outside_the_vocabulary(elman: Elman, run: Path, tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("the sea\nπ", encoding="utf-8")
     refused(elman("evaluate", run, "other.txt"), "other.txt:2:1: .*not in the vocabulary")
+
+
+def test_negative_rows(elman: Elman, text: Path, run: Path) -> None:
+    refused(elman("evaluate", run, text, "--rows", "-1"), "rows is -1, expected at least 1")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")

@@ -260,6 +260,45 @@ def test_our_own_import_error_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
         main(["cells"])
 
 
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A command line with {elman} in it, run by a shell."""
+    line = command.replace("{elman}", f"{shlex.quote(sys.executable)} -m elman")
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("stderr", ["2>&1 >/dev/null | true", "2>&-", "2>/dev/full"])
+def test_training_outlives_the_reader_of_its_progress(text: Path, tmp_path: Path, stderr: str) -> None:
+    if "full" in stderr and not Path("/dev/full").exists():
+        pytest.skip("needs a device that is always full")
+    flags = " ".join((*SMALL, "--evaluate-every", "1", "--out", "run"))
+    ran = shell(
+        f"set -o pipefail; {{elman}} train language-model {shlex.quote(str(text))} {flags} {stderr}", tmp_path
+    )
+    assert ran.returncode == 0
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_reader_of_the_result_leaves(run: Path) -> None:
+    ran = shell(
+        f"set -o pipefail; {{elman}} generate {shlex.quote(str(run))} --length 100000 | head -c 5 | wc -c",
+        run,
+    )
+    assert (ran.returncode, ran.stderr, ran.stdout.strip()) == (0, "", "5")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_result_that_cannot_be_written(text: Path, run: Path) -> None:
+    for command in ("generate . --length 3", f"evaluate . {shlex.quote(str(text))}"):
+        ran = shell(f"{{elman}} {command} >/dev/full", run)
+        assert ran.returncode == 2
+        assert re.fullmatch(r"elman: cannot write the result to standard output: .+\n", ran.stderr)
+
+
+def test_closed_streams(run: Path) -> None:
+    ran = shell("{elman} generate . --length 3 <&- >&- 2>&-", run)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_python_m_elman() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "elman", "--version"], capture_output=True, text=True, check=False

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.data import Batch, Batches, StreamBatches, WindowBatches
+from elman.data import Batch, StreamBatches, WindowBatches
 from elman.errors import InputError
 
 
@@ -20,10 +20,10 @@ def distinct(count: int) -> Any:
 
 def equal(one: Batch, two: Batch) -> bool:
     same = np.array_equal(one.inputs, two.inputs) and np.array_equal(one.targets, two.targets)
-    return same and one.fresh == two.fresh and one.lengths is two.lengths is None
+    return same and one.fresh == two.fresh
 
 
-def cut(kind: str, ids: Any, batch_size: int, length: int, **options: Any) -> Batches:
+def cut(kind: str, ids: Any, batch_size: int, length: int, **options: Any) -> StreamBatches | WindowBatches:
     if kind == "windows":
         return WindowBatches(ids, batch_size, length, **options)
     return StreamBatches(ids, batch_size, length, random_start=kind == "stream-random-start", **options)

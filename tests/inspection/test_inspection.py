@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from elman.inspection import Report, Setting, figure_svg, history_figure, write_report
+from elman.inspection import Report, Setting, figure_svg, history_figure, report_page
 
 ROWS = [
     {
@@ -48,6 +47,11 @@ def test_several_evaluations_in_an_epoch_are_drawn_by_step() -> None:
     assert history_figure([{**row, "epoch": 1} for row in ROWS], "accuracy").axes[0].get_xlabel() == "step"
 
 
+def test_less_than_two_epochs_are_drawn_by_step() -> None:
+    short = history_figure([{**row, "epoch": 1 + row["step"] / 100} for row in ROWS], "accuracy")
+    assert short.axes[0].get_xlabel() == "step"
+
+
 def test_missing_values_and_single_evaluation() -> None:
     assert curves([{**ROWS[0], "validation_loss": None}])["train loss"] == [3.0]  # type: ignore[dict-item]
     assert curves(ROWS[:1])["validation loss"] == [3.1]
@@ -85,7 +89,7 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> str:
+def page() -> str:
     report = Report(
         title="a <b> & c",
         summary="a model",
@@ -98,8 +102,7 @@ def page(tmp_path: Path) -> str:
         usage=["elman generate run"],
         settings={"model": [Setting("cell", "gru", "lstm", "the cell"), Setting("size", 5, 5, "the size")]},
     )
-    write_report(tmp_path / "report.html", report)
-    return (tmp_path / "report.html").read_text(encoding="utf-8")
+    return report_page(report)
 
 
 def test_page_is_whole_and_alone(page: str) -> None:

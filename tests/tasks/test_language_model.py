@@ -265,6 +265,13 @@ def test_jamo_are_put_together(text: Path) -> None:
     assert any("가" <= letter <= "힣" for letter in written)
 
 
+def test_a_syllable_that_ends_the_prompt_is_not_written_again(text: Path) -> None:
+    model = fitted(text, jamo=True)
+    for seed in range(10):
+        assert "".join(model.generate("다", length=0, seed=seed)) == ""
+        assert not "".join(model.generate("다", length=1, seed=seed)).startswith("다")
+
+
 def test_a_text_starts_after_a_line_end(text: Path, tmp_path: Path) -> None:
     one_line = tmp_path / "line.txt"
     one_line.write_text(SENTENCES[0] + SENTENCES[0].strip("\n"), encoding="utf-8")
@@ -378,7 +385,7 @@ def loss_of(text: Path, **options: Any) -> float:
     [
         ({"cell": "lstn"}, "unknown cell 'lstn'. Did you mean 'lstm'"),
         ({"hidden_size": 0}, "hidden_size is 0, expected at least 1"),
-        ({"embedding": "onehot"}, "unknown embedding 'onehot'. Did you mean 'one-hot'"),
+        ({"embedding": "onehot"}, "embedding is 'onehot', expected one-hot or a whole number"),
         ({"embedding": 0}, "embedding is 0"),
         ({"tie_weights": True}, "tie_weights uses one matrix"),
         ({"tie_weights": True, "embedding": 5}, "embedding is 5, expected 12"),
@@ -386,6 +393,8 @@ def loss_of(text: Path, **options: Any) -> float:
         ({"validation": 1.0}, "validation is 1.0"),
         ({"validation": 0.0001}, "validation part"),
         ({"jamo": True, "vocabulary": "word"}, "jamo goes with"),
+        ({"vocabulary": "byte", "unknown": "map"}, "knows every text.*leave out --unknown"),
+        ({"dropout": float("nan")}, "dropout is nan, expected a finite number"),
         ({"cut": "window"}, "unknown cut 'window'. Did you mean 'windows'"),
         ({"cut": "windows", "sequence_length": 5000}, "too short for one window"),
         ({"batch_size": 5000}, "too few for 5000 rows"),

@@ -62,5 +62,5 @@ def test_a_signal_to_one_stops_both_and_resumes_to_the_same_bits(tmp_path: Path)
 @pytest.mark.parametrize("first", [True, False])
 def test_the_first_clock_counts_and_a_signal_to_any(first: bool) -> None:
     here = SimpleNamespace(world=SimpleNamespace(first=first, sum=lambda *values: list(values)))
-    clock = [5.5, True, True] if first else [0, 0, 0]
-    assert _Trainer._agree(here, 5.5, True, True, True) == [*clock, True]
+    clock = [5.5, True] if first else [0, 0]
+    assert _Trainer._agree(here, 5.5, True, True) == [*clock, True]

@@ -77,9 +77,13 @@ def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="finds no GPU"):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 1)
     assert choose_device("cpu") == torch.device("cpu")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(InputError, match="process 2 of this machine has no GPU of its own, there are 2"):
+        choose_device("auto")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from elman.errors import InputError
 from elman.runfolder import RunFolder
 from elman.train import Diverged, load_weights, loop, seed
+from elman.train.progress import Lines
 from tests.train.running import assert_same, tensors, train
 from tests.train.toy import CHUNKS, Model, Toy
 
@@ -52,10 +53,25 @@ def test_max_steps(tmp_path: Path) -> None:
 def test_max_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(10**6))
     monkeypatch.setattr(loop.time, "perf_counter", lambda: next(ticks) * 1.0)  # a second passes at every look
-    _, history, _ = train(tmp_path / "run", max_steps=None, max_minutes=0.5)
+    _, history, _ = train(tmp_path / "run", max_steps=None, max_minutes=0.5, learning_rate=1e-3)
     assert history.stopped == "max_minutes"
     assert history.seconds == pytest.approx(30, abs=2)
     assert history.records[-1]["learning_rate"] < 0.2e-3  # cosine to a tenth of 1e-3, by the clock
+
+
+def test_a_finished_training_is_not_continued_by_resuming(tmp_path: Path) -> None:
+    """Only a limit that was raised goes on, also where the limit is the clock."""
+    told: list[str] = []
+    _, before, run = train(tmp_path / "run", max_steps=None, max_minutes=1e-4, evaluate_every=5)
+    state = tensors(run.path, "checkpoint/last.safetensors")
+    _, after, _ = train(
+        run.path, resume=True, max_steps=None, max_minutes=1e-4, evaluate_every=5, progress=Lines(told.append)
+    )
+    assert (after.steps, after.stopped) == (before.steps, "max_minutes")
+    assert_same(state, tensors(run.path, "checkpoint/last.safetensors"))
+    assert any("the limit max_minutes was reached before" in line for line in told)
+    _, more, _ = train(run.path, resume=True, max_steps=before.steps + 3)
+    assert more.steps == before.steps + 3
 
 
 def test_patience_keeps_the_best(tmp_path: Path) -> None:

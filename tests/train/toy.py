@@ -61,7 +61,7 @@ class Model(torch.nn.Module):
 
 class Toy:
     items = "symbols"
-    score = ("accuracy", True)
+    score = "accuracy"
 
     def __init__(self, dropout: float = 0.3, rank: int = 0, size: int = 1) -> None:
         self.model = Model(dropout)

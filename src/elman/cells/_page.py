@@ -137,7 +137,7 @@ def _use(cell: Cell) -> str:
         "output, state = layer(torch.randn(2, 9, 5))\n"
         f"assert output.shape == (2, 9, 7) and list(state) == {list(cell.state_names)}\n"
         "```\n\n"
-        f"```sh\nelman train language-model book.txt --cell {cell.name}\n```"
+        f"```sh\nelman train language-model book.txt --cell {cell.name} --learning-rate 0.001\n```"
     )
 
 

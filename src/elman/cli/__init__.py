@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import pkgutil
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 2 the input is wrong, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -33,17 +35,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except InputError as error:
-        print(f"elman: {error}", file=sys.stderr)
+        _say(f"{error}")
         return WRONG_INPUT
     except ModuleNotFoundError as error:
-        print(f"elman: {_missing(error)}", file=sys.stderr)
+        _say(_missing(error))
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("elman: interrupted.", file=sys.stderr)
+        _say("interrupted.")
         return INTERRUPTED
     except BrokenPipeError:
         sys.stdout = io.StringIO()  # the reader is gone, and a flush at exit would complain again
         return DONE
+
+
+def _open_streams() -> None:
+    """A stream that was closed by the caller (`>&-`) is there, and leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open to the end)
+
+
+def _say(message: str) -> None:
+    from elman.cli._output import prose
+
+    print(f"elman: {message}", file=prose(), flush=True)
 
 
 def verbs() -> tuple[str, ...]:

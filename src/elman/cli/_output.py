@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO, cast
+
+from elman.errors import InputError
 
 
 class Output:
@@ -23,11 +27,62 @@ class Output:
     def say(self, text: str) -> None:
         """Prose, for the person in front of the terminal."""
         if not self.quiet:
-            print(text, file=sys.stderr, flush=True)
+            print(text, file=prose(), flush=True)
 
     def result(self, values: Mapping[str, Any], text: str) -> None:
         """What the command was run for, once: an object for programs or a text for people."""
-        print(json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) if self.json else text)
+        write(
+            (json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) if self.json else text) + "\n"
+        )
+
+
+def write(text: str) -> None:
+    """Text to stdout, at once; raises InputError where it cannot be written, such as to a full disk."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        to_nowhere(sys.stdout)
+        raise InputError(
+            f"cannot write the result to standard output: {error.strerror}. Send it to another place."
+        ) from error
+
+
+def prose() -> TextIO:
+    """stderr for prose: where its reader leaves or its disk is full, the work goes on and the prose is lost."""
+    return cast(TextIO, _Prose(sys.stderr))
+
+
+def to_nowhere(stream: TextIO) -> None:
+    """Lose what is left in a stream that cannot be written, or it would complain again at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+class _Prose:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._lossy():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._lossy():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _lossy(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            to_nowhere(self._stream)
 
 
 def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:

@@ -27,7 +27,9 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog}: {message}. See {self.prog} --help.")
+        if "expected one argument" in message:
+            message += "; one that begins with a dash is given as --flag=VALUE"
+        raise InputError(f"{message}. See {self.prog} --help.")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
         """Parse flags and positional arguments in any order; raises InputError naming the nearest known flag."""
@@ -37,9 +39,7 @@ class Parser(argparse.ArgumentParser):
             name = argument.split("=")[0]
             if name.startswith("--") and " " not in name and name not in self._option_string_actions:
                 known = (known for known in self._option_string_actions if known.startswith("--"))
-                raise InputError(
-                    f"{self.prog}: unknown flag {name}.{nearest(name, known)} See {self.prog} --help."
-                )
+                raise InputError(f"unknown flag {name}.{nearest(name, known)} See {self.prog} --help.")
         return self.parse_intermixed_args(arguments)
 
 

@@ -5,6 +5,7 @@ The text is the reference manual that ships inside Python (pydoc_data.topics).
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elman.cli._output import Output, score_table
+from elman.cli._output import Output, prose, score_table
 from elman.cli._parser import Parser, add_output_flags
 from elman.cli.train import free_folder
 from elman.errors import InputError
@@ -37,6 +38,8 @@ def run(arguments: Sequence[str]) -> int:
         seconds = float(given.seconds)
     except ValueError:
         raise InputError(f"--seconds is {given.seconds!r}, expected a number.") from None
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(f"--seconds is {given.seconds}, expected a number above 0.")
     out = given.out if "out" in given else free_folder("demo")
     return _show(out, seconds, Output(given))
 
@@ -54,7 +57,7 @@ def _show(out: str, seconds: float, output: Output) -> int:
         cell="gru", hidden_size=256, sequence_length=64, batch_size=32, learning_rate=4e-3, warmup_steps=20,
         evaluate_every=100, max_minutes=seconds / 60,
     )  # fmt: skip
-    show = _Show(model, output, train.progress_on(sys.stderr, quiet=output.quiet))
+    show = _Show(model, output, train.progress_on(prose(), quiet=output.quiet))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "python-manual.txt"
         file.write_text(text, encoding="utf-8")

@@ -17,14 +17,16 @@ def run(arguments: Sequence[str]) -> int:
         "--rows",
         metavar="N",
         default="1",
-        help="parts of the text read side by side, faster; 1: exactly, as one text",
+        help="parts of the text read side by side, faster; 1: exactly, as one text (default: 1)",
     )
     add_output_flags(parser)
     given = parser.parse(arguments)
-    if not given.rows.isdecimal():
-        raise InputError(f"--rows is {given.rows!r}, expected a whole number.")
+    try:
+        rows = int(given.rows)
+    except ValueError:
+        raise InputError(f"--rows is {given.rows!r}, expected a whole number.") from None
     from elman import api
 
-    scores = api.evaluate(given.run, given.data, rows=int(given.rows))
+    scores = api.evaluate(given.run, given.data, rows=rows)
     Output(given).result({"run": given.run, "data": given.data, **scores}, score_table({"model": scores}))
     return 0

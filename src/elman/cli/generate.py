@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from elman.cli._output import Output
+from elman.cli._output import Output, write
 from elman.cli._parser import Parser, add_options, add_output_flags, read_options
 
 
@@ -27,5 +27,5 @@ def run(arguments: Sequence[str]) -> int:
         output.result({"run": given.run, "prompt": given.prompt, "text": text}, text)
         return 0
     for piece in itertools.chain([given.prompt], pieces, ["\n"]):
-        print(piece, end="", flush=True)
+        write(piece)
     return 0

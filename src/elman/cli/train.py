@@ -5,13 +5,12 @@ The data are files or folders. An option given as a flag comes before the recipe
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elman.cli._output import Output, score_table
+from elman.cli._output import Output, prose, score_table
 from elman.cli._parser import Parser, add_options, add_output_flags, command_line, read_options
 from elman.errors import InputError
 
@@ -41,12 +40,16 @@ def _train(kind: type[Task], given: Namespace, out: str, output: Output) -> int:
 
     options = read_options(kind, given)
     resume, overwrite = "resume" in given, "overwrite" in given
+    if "" in (*given.data, out):
+        raise InputError(
+            "DATA or --out is an empty name, expected a file or a folder. Is a shell variable unset?"
+        )
     if resume and "out" not in given:
         raise InputError("--resume needs the run to go on with: --out RUN.")
     model = api.estimator(
         kind.name, options, recipe=getattr(given, "recipe", None), resumed=out if resume else None
     )
-    progress = train.progress_on(sys.stderr, quiet=output.quiet)
+    progress = train.progress_on(prose(), quiet=output.quiet)
     try:
         model.fit(given.data, out=out, resume=resume, overwrite=overwrite, progress=progress)
     except train.Interrupted as stop:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from elman.data.batching import Batch, Batches, StreamBatches, WindowBatches
+from elman.data.batching import Batch, StreamBatches, WindowBatches
 from elman.data.corpus import Rows, encode_corpus, split_tail
 from elman.data.decoders import Decoder
 from elman.data.files import fingerprint, read_blocks, text_files
@@ -11,7 +11,6 @@ from elman.data.vocabulary import KINDS, UnknownSymbolError, Vocabulary
 __all__ = [
     "KINDS",
     "Batch",
-    "Batches",
     "Decoder",
     "Rows",
     "StreamBatches",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,24 +25,12 @@ class Batch:
     Attributes:
         inputs: (B, L) int64.
         targets: (B, L) int64.
-        lengths: (B,) valid symbols of each row; None when all L are.
         fresh: carried state must be reset before this batch; False where rows go on from the batch before.
     """
 
     inputs: Int64
     targets: Int64
-    lengths: Int64 | None = None
     fresh: bool = True
-
-
-class Batches(Protocol):
-    """The batches of a training set, the same for the same seed, from any position on."""
-
-    def __len__(self) -> int:
-        """Batches in an epoch, the same in every epoch and for every rank."""
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `number` (0, 1, ...) from batch `start` on; no work is spent on those before."""
 
 
 class StreamBatches:

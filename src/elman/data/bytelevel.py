@@ -93,7 +93,7 @@ def learn(blocks: Iterable[str], *, max_size: int | None, min_count: int) -> Mer
     size = SUBWORDS if max_size is None else max_size
     if size <= len(ALPHABET):
         raise InputError(
-            f"max_size is {size}, expected more than 256 subwords: the 256 bytes are in every vocabulary."
+            f"{size} subwords are asked for, expected more than 256: the 256 bytes are in every vocabulary."
         )
     trainers = extra("tokenizers", "subwords").trainers
     trainer = trainers.BpeTrainer(

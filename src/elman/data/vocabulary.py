@@ -21,12 +21,15 @@ from elman.data.characters import Characters
 from elman.data.decoders import ByteDecoder, CharacterDecoder, Decoder, JamoDecoder, WordDecoder
 from elman.data.words import Words
 from elman.errors import InputError, check_choice
+from elman.runfolder import replace
 
 KINDS = ("grapheme", "character", "byte", "word", "subword")
 UNKNOWN = "<unk>"
 UNKNOWN_CHOICES = ("error", "map")
 FORMAT = 1
 """Number of the file format; a file with another number is refused."""
+LIMIT = 256 << 20
+"""Bytes of the largest file that is read."""
 
 _LISTED = ("grapheme", "character", "word")
 _WITH_JAMO = ("grapheme", "character")
@@ -40,7 +43,7 @@ class UnknownSymbolError(InputError):
         points = " ".join(f"U+{ord(character):04X}" for character in symbol[:8])
         super().__init__(
             f"{place or f'character {position}'}: {symbol!r} ({points}) is not in the vocabulary. "
-            "Take it out of the text, or let what is unknown be replaced: --unknown map."
+            "Take it out of the text, or let train or generate replace what is unknown: --unknown map."
         )
 
 
@@ -168,15 +171,15 @@ class Vocabulary:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the vocabulary as JSON; a file of that name is replaced only when the new one is complete."""
-        path = Path(path)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(self._json, encoding="utf-8", newline="\n")
-        partial.replace(path)
+        replace(Path(path), self._json.encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Vocabulary:
         """Read what `save` wrote, as data; InputError for a file that is missing, damaged or of another format."""
         try:
+            size = Path(path).stat().st_size
+            if size > LIMIT:
+                raise ValueError(f"{size} bytes, expected at most {LIMIT}")
             content = json.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}, expected the vocabulary of a run.") from error
@@ -237,7 +240,7 @@ def _check_options(kind: str, *, jamo: bool, max_size: int | None, min_count: in
     if unknown and kind not in _LISTED:
         raise InputError(f"a {kind} vocabulary knows every text and has no {UNKNOWN}: leave out --unknown.")
     if kind == "byte" and (max_size is not None or min_count != 1):
-        raise InputError("a byte vocabulary always has 256 symbols: leave out max_size and min_count.")
+        raise InputError("a byte vocabulary always has 256 symbols: leave out its size and min_count.")
     if max_size is not None and max_size < 2:
         raise InputError(f"max_size is {max_size}, expected at least 2 symbols.")
     if min_count < 1:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from elman.inspection.history import figure_svg, history_figure
-from elman.inspection.report import Report, Setting, write_report
+from elman.inspection.report import Report, Setting, report_page
 
-__all__ = ["Report", "Setting", "figure_svg", "history_figure", "write_report"]
+__all__ = ["Report", "Setting", "figure_svg", "history_figure", "report_page"]

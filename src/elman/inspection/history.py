@@ -24,7 +24,7 @@ def history_figure(rows: Rows, score: str) -> Figure:
     figure = Figure(figsize=(7.2, 4.0), layout="constrained")
     left = figure.add_subplot()
     right = left.twinx()
-    by_epoch = len({row["epoch"] for row in rows}) == len(rows)
+    by_epoch = len({row["epoch"] for row in rows}) == len(rows) and rows[-1]["epoch"] >= 2
     horizontal = "epoch" if by_epoch else "step"
     drawn = [
         *_draw(left, rows, horizontal, "loss", _LOSS),

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -43,8 +42,8 @@ class Report:
     settings: Mapping[str, Sequence[Setting]]
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write the report as one HTML file."""
+def report_page(report: Report) -> str:
+    """The report as one HTML page."""
     sections = (
         ("Scores", f"<p>On {escape(report.judged)}.</p>{_scores(report.scores, *report.compared)}"),
         ("Curves", report.curves),
@@ -58,8 +57,7 @@ def write_report(path: Path, report: Report) -> None:
     )
     body = "\n".join(f"<h2>{title}</h2>\n{content}" for title, content in sections if content)
     template = Template(files("elman.inspection").joinpath("page.html").read_text(encoding="utf-8"))
-    page = template.substitute(title=escape(report.title), summary=escape(report.summary), sections=body)
-    path.write_text(page, encoding="utf-8")
+    return template.substitute(title=escape(report.title), summary=escape(report.summary), sections=body)
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]], compared: str, unit: str) -> str:
@@ -80,7 +78,8 @@ def _scores(scores: Mapping[str, Mapping[str, float]], compared: str, unit: str)
         if longest
         else ""
     )
-    return f"<table><tr><th></th>{head}{'<th></th>' if longest else ''}</tr>{''.join(rows)}</table>{note}"
+    table = f"<table><tr><th></th>{head}{'<th></th>' if longest else ''}</tr>{''.join(rows)}</table>"
+    return f'<div class="wide">{table}</div>{note}'
 
 
 def _settings(group: str, settings: Sequence[Setting]) -> str:

@@ -18,6 +18,8 @@ from elman.kernels.support import DTYPES
 
 _DTYPES: dict[torch.dtype, str] = {getattr(torch, name): name for name in DTYPES}
 _GATES = {name: len(cells.get(name).gates) for name in _core.cells() if name in cells.names()}
+# Bytes from which a reserve lies in reused huge pages: fresh pages cost more than the work done on them.
+_LARGE = 1 << 20
 _HAS_OTHERS = {name: len(cells.get(name).states) > 1 for name in _GATES}
 
 
@@ -59,7 +61,9 @@ def forward(
     reserve = None
     if keep:
         need = reserve_size(cell, dtype, steps, batch, hidden, output_size, directions)
-        reserve = torch.empty(need, dtype=torch.uint8)
+        reserve = (
+            torch.empty(need, dtype=torch.uint8) if need < _LARGE else torch.from_numpy(_core.buffer(need))
+        )
     _core.forward(
         *(cell, _DTYPES[dtype], steps, batch, features, hidden, output_size, *at, addresses),
         *(_address(h0), _address(s0), _address(lengths), output.data_ptr(), *_strides(output, batch_first)),

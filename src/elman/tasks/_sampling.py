@@ -23,9 +23,13 @@ class Sampling:
     temperature: float = option(
         1.0, "scores are divided by it: 0 always takes the best symbol, 1 the model as it is", minimum=0
     )
-    top_k: int = option(0, "draw from the K best symbols only; 0: from all", minimum=0)
+    top_k: int = option(0, "draw from the K best symbols only; 0: from all", minimum=0, metavar="K")
     top_p: float = option(
-        1.0, "draw from the fewest symbols that together have probability P", minimum=0, maximum=1
+        1.0,
+        "draw from the fewest symbols that together have probability P",
+        minimum=0,
+        maximum=1,
+        metavar="P",
     )
     seed: int | None = option(None, "equal seeds write equal texts; none: another text every time", minimum=0)
     unknown: Literal["error", "map"] = option(

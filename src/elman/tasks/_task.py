@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 import weakref
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from elman import cells
 from elman.errors import InputError
-from elman.inspection import Report, Setting, figure_svg, history_figure, write_report
+from elman.inspection import Report, Setting, figure_svg, history_figure, report_page
 from elman.options import option
 from elman.runfolder import RunFolder
 from elman.settings import from_text, option_groups
@@ -140,20 +141,24 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
             Diverged, Interrupted: see `elman.train.fit`.
         """
         from elman import train
+        from elman.train import checkpoint
 
         files = [data] if isinstance(data, str | Path) else list(data)
         if validation is not None:
             self.validation = str(validation) if isinstance(validation, Path) else validation
         self.check()
         _check_folder_words(out, resume, overwrite)
+        train.choose_device(self.device)
         train.seed(self.seed)
         problem = self._prepare(files)
         config = {"task": self.name, "options": self.options(), "data": self._facts(files)}
         first = train.World.here().first
         run = self._folder(out, resume, overwrite) if first else RunFolder(out or "")
-        if first and not resume:
-            run.write_config(config)
-            self._save(run)
+        if first:
+            if not resume:
+                run.write_config(config)
+            if not run.has(checkpoint.NAME):  # also where a run was killed before there was one
+                self._save(run)
         train.fit(problem, self, run, resume=resume, progress=progress, config=config)
         self.run_ = run
         if first:
@@ -169,7 +174,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         """The estimator of a run folder, with its best weights."""
         run = RunFolder.open(path)
         task = cls(**stored_options(cls, run))
-        task.check()
+        try:
+            task.check()
+        except InputError as error:
+            raise InputError(f"{run.path / 'config.json'}: {error}") from error
         task._restore(run)
         task.run_ = run
         return task
@@ -184,6 +192,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         """Raise InputError for an option out of range, or one that goes ill with another."""
         super().check()
         cells.get(self.cell)
+        if isinstance(self.validation, float) and not 0 <= self.validation < 1:
+            raise InputError(
+                f"validation is {self.validation}, expected a file or a fraction from 0 up to 1."
+            )
 
     def _fitted(self) -> RunFolder:
         run: RunFolder | None = getattr(self, "run_", None)
@@ -211,9 +223,11 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     def _conclude(self, problem: Problem, run: RunFolder) -> None:
         """Scores of the best weights beside the baselines, the curves and the report."""
         self.scores_ = {"model": self._final_scores(run), **self.baselines()}
-        rows, score = run.metrics(), problem.score[0].removeprefix("train_")
+        rows, score = run.metrics(), problem.score.removeprefix("train_")
         figure = history_figure(rows, score)
-        figure.savefig(run.path / "history.png", dpi=150)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=150)
+        run.write_bytes("history.png", picture.getvalue())
         weights = sum(parameter.numel() for parameter in problem.model.parameters())
         report = Report(
             title=f"{self.name}: {run.path.name}",
@@ -231,7 +245,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
                 for title, group in option_groups(type(self))
             },
         )
-        write_report(run.path / "report.html", report)
+        run.write_bytes("report.html", report_page(report).encode())
 
 
 def stored_options(task: type[Task], run: RunFolder) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from elman import data
 from elman.data import Vocabulary
-from elman.errors import InputError, check_choice
+from elman.errors import InputError
 from elman.options import check, option
 from elman.runfolder import RunFolder
 from elman.tasks._ngram import Bigram, Symbols
@@ -79,13 +79,10 @@ class LanguageModel(Task):
         """Raise InputError for an option out of range, or one that goes ill with another."""
         super().check()
         if isinstance(self.embedding, str):
-            check_choice("embedding", self.embedding, (ONE_HOT,))
+            if self.embedding != ONE_HOT:
+                raise InputError(f"embedding is {self.embedding!r}, expected {ONE_HOT} or a whole number.")
         elif self.embedding < 1:
             raise InputError(f"embedding is {self.embedding}, expected {ONE_HOT} or at least 1.")
-        if isinstance(self.validation, float) and not 0 <= self.validation < 1:
-            raise InputError(
-                f"validation is {self.validation}, expected a file or a fraction from 0 up to 1."
-            )
 
     # --- use
 
@@ -130,14 +127,13 @@ class LanguageModel(Task):
     # --- what Task asks for
 
     def _prepare(self, files: list[str | Path]) -> _Problem:
-        listed = self.vocabulary not in ("byte", "subword")
         self.vocabulary_ = Vocabulary.build(
             self.vocabulary,
             data.read_blocks(files),
             jamo=self.jamo,
             max_size=self.vocabulary_size,
             min_count=self.min_count,
-            unknown=listed and self.unknown == "map",
+            unknown=self.unknown == "map",
         )
         self._training = self._encode(self.vocabulary_, files)
         self._held_out: Symbols | None = None
@@ -279,7 +275,9 @@ class LanguageModel(Task):
         rng = np.random.default_rng(how.seed)
         reader, decoder = Continuation(self.network_), self.vocabulary_.decoder()
         before = "".join(map(decoder.push, symbols))
-        if before and not written:
+        if written:
+            decoder.finish()  # a syllable that may go on: the prompt shows it already
+        elif before:
             yield before
         for _ in range(how.length):
             scores = reader.read(symbols)
@@ -313,7 +311,7 @@ class _Problem:
         self.items = {"word": "words", "subword": "subwords", "byte": "bytes"}.get(
             task.vocabulary, "characters"
         )
-        self.score = ("train_accuracy" if task._held_out is None else "accuracy", True)
+        self.score = "train_accuracy" if task._held_out is None else "accuracy"
 
     def loss(self, batch: data.Batch, carry: Any) -> Loss:
         """Cross-entropy of the targets; what is carried: the state, and right guesses and targets of the epoch."""

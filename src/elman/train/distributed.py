@@ -86,4 +86,9 @@ def choose_device(name: str) -> torch.device:
         raise InputError("device is cuda, but torch finds no GPU; give --device cpu or auto.")
     if name == "cpu" or not available:
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        raise InputError(
+            f"process {number} of this machine has no GPU of its own, there are {count}; start as many processes."
+        )
+    return torch.device("cuda", number)

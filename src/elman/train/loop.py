@@ -66,13 +66,16 @@ def fit(
     Diverged (NaN or infinity), Interrupted (SIGINT or SIGTERM, after the checkpoint is saved).
     """
     options.check()
-    if not resume and run.has(checkpoint.NAME):
-        raise InputError(f"{run.path}: holds a training already; use --resume to continue it or --overwrite.")
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     world = World.here(choose_device(options.device))
-    if config is not None and world.first:
-        _write_config(run, config, resume)
+    if world.first:  # alone: for the others the folder may not be ready yet
+        if not resume and run.has(checkpoint.NAME):
+            raise InputError(
+                f"{run.path}: holds a training already; use --resume to continue it or --overwrite."
+            )
+        if config is not None:
+            _write_config(run, config, resume)
     problem.model.to(world.device)
     with world.joined(), Signals() as signals:
         trainer = _Trainer(problem, options, run, world, signals, progress if world.first else None)
@@ -170,7 +173,7 @@ class _Trainer:
         self.saved = self.shown = self.mark = now
         self.mark_items = self.position.items
         if self.progress:
-            self.progress.start(self.problem.items, self.problem.score[0])
+            self.progress.start(self.problem.items, self.problem.score)
             if resume:
                 self.progress.note(f"continuing {self.run.path} at step {self.position.step:,}")
 
@@ -191,7 +194,11 @@ class _Trainer:
 
     def train(self) -> History:
         self.problem.model.train()
-        ended = self._ended(over_time=False)
+        ended = self._ended() if self.position.evaluations else ""  # a run always has an evaluation
+        if ended and self.progress:
+            self.progress.note(
+                f"nothing left to train: the limit {ended} was reached before; give a higher one"
+            )
         if not ended:
             for batch in self._batches():
                 self._update(batch)
@@ -251,15 +258,14 @@ class _Trainer:
         position.seconds = now - self.started
         save = now - self.saved >= options.checkpoint_seconds
         interrupted = self.signals.caught
-        over_time = options.max_minutes is not None and position.seconds >= options.max_minutes * 60
         if self.world.size > 1:
-            position.seconds, *flags = self._agree(position.seconds, over_time, save, interrupted)
-            over_time, save, interrupted = map(bool, flags)
-        ended = self._ended(over_time)
+            position.seconds, *flags = self._agree(position.seconds, save, interrupted)
+            save, interrupted = map(bool, flags)
+        ended = self._ended()
         due = position.step % options.evaluate_every if options.evaluate_every else position.batch
         if ended or not due:
             self._evaluate(last=bool(ended))
-            ended = ended or self._ended(over_time)
+            ended = ended or self._ended()
             save = save or position.evaluations == 1
         if ended or save or interrupted:
             self._save()
@@ -270,19 +276,19 @@ class _Trainer:
             self.progress.advance(self._status())
         return ended
 
-    def _agree(self, seconds: float, over_time: bool, save: bool, interrupted: bool) -> list[float]:
+    def _agree(self, seconds: float, save: bool, interrupted: bool) -> list[float]:
         """The same in all processes: the clock of the first counts, and a signal to any."""
-        by_clock = (seconds, over_time, save) if self.world.first else (0, 0, 0)
+        by_clock = (seconds, save) if self.world.first else (0, 0)
         return self.world.sum(*by_clock, interrupted)
 
-    def _ended(self, over_time: bool) -> str:
+    def _ended(self) -> str:
         position, options = self.position, self.options
         epochs = options.total_epochs()
         if epochs is not None and position.epoch >= epochs:
             return "epochs"
         if options.max_steps is not None and position.step >= options.max_steps:
             return "max_steps"
-        if over_time:
+        if options.max_minutes is not None and position.seconds >= options.max_minutes * 60:
             return "max_minutes"
         if options.patience is not None and position.stale >= options.patience:
             return "patience"

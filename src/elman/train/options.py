@@ -9,7 +9,6 @@ elman.errors.InputError: momentum is 0.9, but optimizer adam has none; give --op
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from elman import options
 from elman.errors import InputError
@@ -68,10 +67,6 @@ class TrainingOptions:
     def check(self) -> None:
         """Raise InputError for a value out of range or one that would do nothing."""
         options.check(self)
-        for name in ("learning_rate", "weight_decay", "clip_norm", "max_minutes", "checkpoint_seconds"):
-            value = getattr(self, name)
-            if value is not None and not math.isfinite(value):
-                raise InputError(f"{name} is {value}, expected a finite number.")
         if self.momentum is not None and self.optimizer != "sgd":
             raise InputError(
                 f"momentum is {self.momentum}, but optimizer {self.optimizer} has none; give --optimizer sgd."

@@ -30,10 +30,15 @@ class Loss:
 class Batches(Protocol):
     """The batches of an epoch, the same for the same number, from any position on."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Batches in an epoch, the same in every epoch and for every process."""
+        ...
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
-        """Batches `start`, `start + 1`, ... of epoch `number` (from 0): len(self) - start of them."""
+        """Batches `start`, `start + 1`, ... of epoch `number` (from 0): len(self) - start of them.
+
+        No work is spent on those before `start`.
+        """
         ...
 
 
@@ -56,8 +61,8 @@ class Problem(Protocol):
         ...
 
     @property
-    def score(self) -> tuple[str, bool]:
-        """Name of the main score, a key of what `validate` returns, and whether higher is better."""
+    def score(self) -> str:
+        """Name of the main score, a key of what `validate` returns."""
         ...
 
     def loss(self, batch: Any, carry: Any) -> Loss:
