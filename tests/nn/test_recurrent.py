@@ -121,3 +121,11 @@ def test_symbols_of_any_integer_dtype():
     wanted = made(symbols)[0]
     for dtype in (torch.int32, torch.uint8, torch.int16):
         assert torch.equal(made(symbols.to(dtype))[0], wanted)
+
+
+@pytest.mark.parametrize("cell", cells.names())
+def test_symbols_are_one_hot_where_torch_or_the_text_computes(cell):
+    made, symbols = layer(cell, num_layers=2, bidirectional=True).bfloat16(), torch.randint(5, (2, 6))
+    one_hot = torch.nn.functional.one_hot(symbols, 5).bfloat16()
+    lengths = torch.tensor([4, 0])
+    assert torch.equal(made(symbols.to(torch.uint8), lengths=lengths)[0], made(one_hot, lengths=lengths)[0])

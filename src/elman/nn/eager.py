@@ -124,7 +124,7 @@ def input_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """W x + b for all steps at once; where x are symbols, that is a look-up in the columns of W."""
     if x.is_floating_point() or x.is_complex():
         return F.linear(x, weight, bias)
-    looked_up = F.embedding(x, weight.t())
+    looked_up = F.embedding(x.long(), weight.t())
     return looked_up if bias is None else looked_up + bias
 
 

@@ -69,7 +69,7 @@ def plain(cell: str, x: Tensor, h0: Tensor | None, s0: Tensor | None, params: Se
                 break
         else:
             return NATIVE
-    if cell not in vendor.KERNELS or symbols:
+    if cell not in vendor.KERNELS:
         return TEXT
     if not x.is_cpu:
         return CUDA

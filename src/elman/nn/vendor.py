@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import _VF, Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
@@ -36,6 +37,8 @@ def stack(
     dropout: float = 0.0,
 ) -> Result:
     """All layers at once; arguments as in `eager.layer`, h0 (L * D, B, P), s0 (L * D, B, H)."""
+    if not x.is_floating_point():  # torch's kernels know no symbols
+        x = F.one_hot(x.long(), params[0].shape[1]).to(params[0].dtype)
     settings = (num_layers, dropout, dropout > 0, bidirectional)
     if lengths is None:
         h0, s0 = _states(cell, x, h0, s0, params, x.shape[0 if batch_first else 1], num_layers, bidirectional)
