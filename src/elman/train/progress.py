@@ -95,7 +95,7 @@ class Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        columns = (BarColumn(bar_width=24), TextColumn("{task.description}"))
+        columns = (BarColumn(bar_width=16), TextColumn("{task.description}"))
         self._bar: RichProgress = Progress(*columns, console=Console(file=stream), auto_refresh=False)
         self._task = self._bar.add_task("", total=1.0)
         self._lines = Lines(self._above)
@@ -106,10 +106,12 @@ class Bar:
         self._bar.start()
 
     def advance(self, status: Status) -> None:
-        text = (
-            f"step {status.step:,}  loss {status.loss:.4f}{self._scores}  {_pace(status, self._lines.items)}"
-        )
-        self._bar.update(self._task, completed=status.fraction, description=text)
+        parts = [  # what a narrow terminal cuts off stands last
+            *([] if status.seconds_left is None else [f"{duration(status.seconds_left)} left"]),
+            f"step {status.step:,}  loss {status.loss:.4f}{self._scores}",
+            f"{status.items_per_second:,.0f} {self._lines.items}/s",
+        ]
+        self._bar.update(self._task, completed=status.fraction, description="  ".join(parts))
         self._bar.refresh()
 
     def evaluated(self, record: Mapping[str, Any], status: Status) -> None:
