@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
 from elman.cells._parameters import Block, Init, Parameter, parameters
@@ -135,7 +136,7 @@ def _use(cell: Cell) -> str:
         "import torch\nfrom elman.nn import Recurrent\n\n"
         f'layer = Recurrent("{cell.name}", input_size=5, hidden_size=7)\n'
         "output, state = layer(torch.randn(2, 9, 5))\n"
-        f"assert output.shape == (2, 9, 7) and list(state) == {list(cell.state_names)}\n"
+        f"assert output.shape == (2, 9, 7) and list(state) == {json.dumps(cell.state_names)}\n"
         "```\n\n"
         f"```sh\nelman train language-model book.txt --cell {cell.name} --learning-rate 0.001\n```"
     )
