@@ -28,6 +28,17 @@ GATES = (
 )
 
 
+SOURCE = Source(
+    authors="Kyunghyun Cho, Bart van Merrienboer, Caglar Gulcehre, Dzmitry Bahdanau, Fethi Bougares,"
+    " Holger Schwenk, Yoshua Bengio",
+    year=2014,
+    title="Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
+    link="https://arxiv.org/abs/1406.1078",
+    deviation="the reset gate multiplies the recurrent product, not the state (the form cuDNN computes);"
+    " two biases, as in torch",
+)
+
+
 def step(ops: Ops, x: ByName, recurrent: Recurrent, state: ByName) -> tuple[ByName, ByName]:
     h = state["h"]
     u = recurrent(h)
@@ -58,15 +69,7 @@ CELLS = (
         states=(State("h", "hidden state, the output"),),
         step=step,
         backward=backward,
-        source=Source(
-            authors="Kyunghyun Cho, Bart van Merrienboer, Caglar Gulcehre, Dzmitry Bahdanau, Fethi Bougares,"
-            " Holger Schwenk, Yoshua Bengio",
-            year=2014,
-            title="Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
-            link="https://arxiv.org/abs/1406.1078",
-            deviation="the reset gate multiplies the recurrent product, not the state (the form cuDNN computes);"
-            " two biases, as in torch",
-        ),
+        source=SOURCE,
         layouts={
             "torch": Layout(("r", "z", "n"), False, "two", "GRU()"),
             "keras": Layout(("z", "r", "n"), True, "stacked", "GRU(reset_after=True)"),

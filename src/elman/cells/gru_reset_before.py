@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from elman.cells._ops import Array, BackwardProduct, ByName, Ops, Recurrent
-from elman.cells._spec import Cell, Layout, Source, State
-from elman.cells.gru import GATES, SYMBOLS
+from elman.cells._spec import Cell, Layout, State
+from elman.cells.gru import GATES, SOURCE, SYMBOLS
 
 EQUATION = """\
 r_t = sigmoid(W_r x_t + b_r + U_r h_{t-1} + d_r)
@@ -44,14 +46,7 @@ CELLS = (
         states=(State("h", "hidden state, the output"),),
         step=step,
         backward=backward,
-        source=Source(
-            authors="Kyunghyun Cho, Bart van Merrienboer, Caglar Gulcehre, Dzmitry Bahdanau, Fethi Bougares,"
-            " Holger Schwenk, Yoshua Bengio",
-            year=2014,
-            title="Learning Phrase Representations using RNN Encoder-Decoder for Statistical Machine Translation",
-            link="https://arxiv.org/abs/1406.1078",
-            deviation="two biases, as in torch",
-        ),
+        source=replace(SOURCE, deviation="two biases, as in torch"),
         layouts={
             "keras": Layout(("z", "r", "n"), True, "one", "GRU(reset_after=False)"),
             "onnx": Layout(("z", "r", "n"), False, "concatenated", "GRU(linear_before_reset=0)"),
