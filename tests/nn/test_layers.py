@@ -325,3 +325,14 @@ def test_strides_do_not_matter(kind):
     assert_close("split", ours(x)[0], ours(x.contiguous())[0], "transposed input")
     wide = torch.randn(10, 2, 3)
     assert_close("split", ours(wide[::2])[0], ours(wide[::2].contiguous())[0], "every second step")
+
+
+@each_kind
+def test_large_reserves_of_two_calls_are_apart(kind):
+    """From a megabyte on a reserve lies in memory that is used again: not before its own way back is done."""
+    theirs, ours = (layer.double() for layer in pair(kind, 16, 64))
+    inputs = [torch.randn(60, 32, 16, dtype=torch.double, requires_grad=True) for _ in range(2)]
+    wanted = torch.autograd.grad(sum(theirs(x)[0].square().sum() for x in inputs), inputs)
+    found = torch.autograd.grad(sum(ours(x)[0].square().sum() for x in inputs), inputs)
+    for one, other in zip(found, wanted, strict=True):
+        assert_close("torch", one, other, "gradient of the input")
