@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from elman import tasks
 from elman.errors import InputError
 from elman.runfolder import RunFolder
 from elman.settings import from_text, read_recipe
-from elman.tasks import Task
+from elman.tasks import Answer, Task
 from elman.tasks.language_model import LanguageModel
 
 
@@ -46,6 +46,11 @@ def estimator(
 def evaluate(run: str | Path, data: list[str], **options: Any) -> dict[str, float]:
     """Scores of a run on files."""
     return load(run).evaluate(data, **options)
+
+
+def predict(run: str | Path, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
+    """What a run says to texts, files or the lines of standard input (`-`), one answer after the other."""
+    return load(run).answers(inputs, **options)
 
 
 def generate(run: str | Path, prompt: str = "", **sampling: Any) -> Iterator[str]:

@@ -27,14 +27,19 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     metavar: str | None = None,
+    steering: bool = False,
 ) -> Any:
-    """A dataclass field with its one-line documentation (effect, unit, range) and its allowed values."""
+    """A dataclass field with its one-line documentation (effect, unit, range) and its allowed values.
+
+    steering: may be another when a run is resumed: how long and where it trains, not what is trained.
+    """
     metadata = {
         "help": help,
         "choices": tuple(choices),
         "minimum": minimum,
         "maximum": maximum,
         "metavar": metavar,
+        "steering": steering,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

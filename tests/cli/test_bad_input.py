@@ -68,7 +68,7 @@ def content(folder: Path) -> dict[str, bytes]:
         (["train", "language-model", "TEXT", "--out", ""], "an empty name, expected a file or a folder"),
         (["train", "language-model", "TEXT", "--embedding", "big"], "'big', expected one-hot or a whole"),
         (["generate", "no-run", "--prompt", "-x"], "--prompt: expected one argument; .*--flag=VALUE"),
-        (["evaluate", "no-run", "TEXT", "--rows", "many"], "--rows is 'many', expected a whole number"),
+        (["evaluate", "no-run", "TEXT", "--rows", "2"], "no-run: no such run folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

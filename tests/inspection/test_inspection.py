@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from elman.inspection import Report, Setting, figure_svg, history_figure, report_page
+from elman.inspection import Compared, Report, Section, Setting, Text, figure_svg, history_figure, report_page
 
 ROWS = [
     {
@@ -96,8 +96,8 @@ def page() -> str:
         curves="<svg></svg>",
         judged="the held-out part",
         scores={"model": {"loss": 1.5, "accuracy": 0.5}, "bigram": {"loss": 3.0}},
-        compared=("loss", "nats"),
-        samples=[("first", "<script>alert(1)</script> ${title} $title")],
+        compared=Compared("loss", "nats"),
+        sections=[Section("Samples", [Text("first", "<script>alert(1)</script> ${title} $title")])],
         data={"text": "book.txt", "symbols": 1234567, "start": "\n"},
         usage=["elman generate run"],
         settings={"model": [Setting("cell", "gru", "lstm", "the cell"), Setting("size", 5, 5, "the size")]},

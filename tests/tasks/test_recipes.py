@@ -1,4 +1,4 @@
-"""Every recipe is read and trains two updates on a toy text."""
+"""Every recipe is read and trains two updates on its task's example."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from elman import api
+from elman import api, tasks
 from elman.settings import read_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").rglob("*.yaml"))
@@ -20,15 +20,12 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
 def test_recipe_trains(recipe: Path, tmp_path: Path) -> None:
-    text = tmp_path / "toy.txt"
-    words = ["강", "바다", "river", "sea", "the", "and", "물", "a"]
-    text.write_text(
-        "".join(f"{words[i % 8]} {words[i * i % 7]}{'.' * (i % 3)}\n" for i in range(600)), encoding="utf-8"
-    )
     settings = read_recipe(recipe)
-    model = api.estimator(settings["task"], {"max_steps": 2}, recipe=recipe)
+    files, reading = tasks.get(settings["task"]).example(tmp_path)
+    told = {"max_steps": 2, **reading}
+    model = api.estimator(settings["task"], told, recipe=recipe)
     assert all(
-        getattr(model, name) == value for name, value in settings.items() if name not in ("task", "max_steps")
+        getattr(model, name) == value for name, value in settings.items() if name not in ("task", *told)
     )
-    model.fit(text)
+    model.fit(files)
     assert model._fitted().metrics()[-1]["step"] == 2

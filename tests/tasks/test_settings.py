@@ -51,7 +51,13 @@ def test_refused(name: str, text: str, message: str) -> None:
 
 def test_groups_hold_every_option_once() -> None:
     groups = dict(option_groups(LanguageModel))
-    assert list(groups) == ["language model options", "data options", "model options", "training options"]
+    assert list(groups) == [
+        "language model options",
+        "symbol options",
+        "data options",
+        "model options",
+        "training options",
+    ]
     names = [field.name for fields in groups.values() for field in fields]
     assert sorted(names) == sorted(LanguageModel().options())
     assert len(set(names)) == len(names)

@@ -6,11 +6,15 @@ import argparse
 import dataclasses
 import shlex
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from elman.errors import InputError
 from elman.settings import from_text, nearest, option_groups
+
+if TYPE_CHECKING:
+    from elman.tasks import Task
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,6 +50,32 @@ class Parser(argparse.ArgumentParser):
 class _Help(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32)
+
+
+def run_parser(
+    verb: str,
+    description: str | None,
+    arguments: Sequence[str],
+    options_of: Callable[[type[Task]], type[Any]],
+) -> tuple[Parser, type[Any]]:
+    """The parser of a verb that takes a RUN, and the options that the run's task has for it.
+
+    The run is the first argument that is one; where there is none, the first argument is what should have been one.
+    """
+    from elman import tasks
+    from elman.runfolder import RunFolder
+
+    parser = Parser(
+        verb, description or "", epilog=f"elman {verb} RUN --help lists the flags of its task, too."
+    )
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    runs = [word for word in arguments if (Path(word) / "config.json").is_file()]
+    runs = runs or [word for word in arguments[:1] if not word.startswith("-")]
+    if not runs:
+        return parser, tasks.NoOptions
+    options = options_of(tasks.get(RunFolder.open(runs[0]).read_config()["task"]))
+    add_options(parser, options)
+    return parser, options
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:

@@ -154,9 +154,11 @@ def _likely(data: bytes, start: int) -> str:
 
 def fingerprint(paths: Paths) -> dict[str, Any]:
     """What was read, for a run's records: `{"files": [{"name", "size" (bytes), "sha256" (of the content)}, ...]}`."""
-    files = []
-    for path in text_files(paths):
-        with open_file(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append({"name": path.name, "size": path.stat().st_size, "sha256": digest})
-    return {"files": files}
+    return {"files": [file_fingerprint(path) for path in text_files(paths)]}
+
+
+def file_fingerprint(path: Path) -> dict[str, Any]:
+    """Name, size in bytes and SHA-256 of one file."""
+    with open_file(path) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "size": path.stat().st_size, "sha256": digest}

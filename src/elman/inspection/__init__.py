@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from elman.inspection.history import figure_svg, history_figure
-from elman.inspection.report import Report, Setting, report_page
+from elman.inspection.report import Compared, Grid, Picture, Report, Section, Setting, Text, report_page
 
-__all__ = ["Report", "Setting", "figure_svg", "history_figure", "report_page"]
+__all__ = [
+    "Compared",
+    "Grid",
+    "Picture",
+    "Report",
+    "Section",
+    "Setting",
+    "Text",
+    "figure_svg",
+    "history_figure",
+    "report_page",
+]

@@ -21,13 +21,54 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """The score that is drawn beside the baselines: its name, its unit, and which way is better."""
+
+    score: str
+    unit: str
+    higher_is_better: bool = False
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text as it is, under its title."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table; numbers stand to the right, with separators or four significant places."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An SVG element (`figure_svg`), and what it shows."""
+
+    svg: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page that a task adds: samples, errors, a confusion matrix."""
+
+    title: str
+    parts: Sequence[Text | Grid | Picture]
+
+
+@dataclass(frozen=True)
 class Report:
     """What the page of a run shows, from top to bottom.
 
     judged: the data the scores are from.
     scores: by who made them, the model first, then the baselines: {"model": {"loss": 1.5, ...}, "unigram": {...}}.
-    compared: the score drawn as bars, in its unit: ("loss", "nats per symbol"); lower is better.
-    samples: (title, text); usage: commands; settings: by group.
+    compared: the score drawn as bars.
+    sections: what the task shows of its own; usage: commands; settings: by group.
     """
 
     title: str
@@ -35,8 +76,8 @@ class Report:
     curves: str
     judged: str
     scores: Mapping[str, Mapping[str, float]]
-    compared: tuple[str, str]
-    samples: Sequence[tuple[str, str]]
+    compared: Compared
+    sections: Sequence[Section]
     data: Mapping[str, Any]
     usage: Sequence[str]
     settings: Mapping[str, Sequence[Setting]]
@@ -45,12 +86,9 @@ class Report:
 def report_page(report: Report) -> str:
     """The report as one HTML page."""
     sections = (
-        ("Scores", f"<p>On {escape(report.judged)}.</p>{_scores(report.scores, *report.compared)}"),
+        ("Scores", f"<p>On {escape(report.judged)}.</p>{_scores(report.scores, report.compared)}"),
         ("Curves", report.curves),
-        (
-            "Samples",
-            "".join(f"<p>{escape(title)}</p><pre>{escape(text)}</pre>" for title, text in report.samples),
-        ),
+        *((escape(section.title), "".join(map(_part, section.parts))) for section in report.sections),
         ("Data", _table((name, _text(value)) for name, value in report.data.items())),
         ("Use this run", "".join(f"<pre>{escape(command)}</pre>" for command in report.usage)),
         ("Settings", "".join(_settings(group, settings) for group, settings in report.settings.items())),
@@ -60,26 +98,41 @@ def report_page(report: Report) -> str:
     return template.substitute(title=escape(report.title), summary=escape(report.summary), sections=body)
 
 
-def _scores(scores: Mapping[str, Mapping[str, float]], compared: str, unit: str) -> str:
+def _scores(scores: Mapping[str, Mapping[str, float]], compared: Compared) -> str:
     """A table of all scores; where there are baselines, bars of the compared one."""
     columns = list(dict.fromkeys(name for values in scores.values() for name in values))
-    longest = max(values[compared] for values in scores.values()) if len(scores) > 1 else 0.0
+    drawn = [values[compared.score] for values in scores.values() if compared.score in values]
+    longest = max(drawn) if len(drawn) > 1 else 0.0
     head = "".join(f'<th class="number">{escape(name.replace("_", " "))}</th>' for name in columns)
     rows = []
     for place, (who, values) in enumerate(scores.items()):
         texts = [_text(values[name]) if name in values else "" for name in columns]
         cells = "".join(f'<td class="number">{text}</td>' for text in texts)
-        if longest:
-            share = 100 * values[compared] / longest
+        if longest > 0:
+            share = 100 * max(values.get(compared.score, 0.0), 0.0) / longest
             cells += f'<td style="width:30%"><div class="bar" style="width:{share:.1f}%"></div></td>'
         rows.append(f'<tr class="{"" if place else "model"}"><td>{escape(who)}</td>{cells}</tr>')
-    note = (
-        f'<p class="lead">Bars: {escape(compared)} in {escape(unit)}; shorter is better.</p>'
-        if longest
-        else ""
-    )
-    table = f"<table><tr><th></th>{head}{'<th></th>' if longest else ''}</tr>{''.join(rows)}</table>"
+    better = "longer" if compared.higher_is_better else "shorter"
+    unit = f" in {escape(compared.unit)}" if compared.unit else ""
+    named = escape(compared.score.replace("_", " "))
+    note = f'<p class="lead">Bars: {named}{unit}; {better} is better.</p>' if longest > 0 else ""
+    table = f"<table><tr><th></th>{head}{'<th></th>' if longest > 0 else ''}</tr>{''.join(rows)}</table>"
     return f'<div class="wide">{table}</div>{note}'
+
+
+def _part(part: Text | Grid | Picture) -> str:
+    if isinstance(part, Text):
+        return f"<p>{escape(part.title)}</p><pre>{escape(part.text)}</pre>"
+    if isinstance(part, Picture):
+        return f"<figure>{part.svg}<figcaption>{escape(part.caption)}</figcaption></figure>"
+    head = "".join(f"<th>{escape(name)}</th>" for name in part.head)
+    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in part.rows)
+    return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
+
+
+def _cell(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f'<td class="number">{_text(value)}</td>' if number else f"<td>{_text(value)}</td>"
 
 
 def _settings(group: str, settings: Sequence[Setting]) -> str:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.cells import Init
 from elman.errors import InputError
+from elman.nn.dropout import Dropout
 from elman.nn.recurrent import Recurrent
 
 States = Mapping[str, Tensor]
@@ -31,20 +31,18 @@ class LanguageNetwork(nn.Module):
 
     Args:
         vocabulary_size: V, number of symbols, 0..V-1.
-        cell: name of the recurrence.
-        hidden_size: H, units of each layer.
-        num_layers: depth.
+        recurrent: the layers, one direction, reading E features, or V symbols where there is no embedding.
         embedding_size: E, features of a symbol's learned vector; 0: one-hot, V features.
         tie_weights: W is the embedding's matrix (Press and Wolf 2017); asks for E = H.
-        dropout: probability in [0, 1) after each recurrent layer, the last one too.
+        dropout: probability in [0, 1) on the outputs of the last layer.
+        variational: drop the same features at every step of a row.
         input_dropout: probability in [0, 1) on the embedding; asks for E > 0.
-        init: initial law of the recurrent layers.
 
     Input: symbols (B, T) integers; state by name, each (L, B, H), or None for zeros. Output: scores (B, T, V), state.
 
     Not covered: sampled or adaptive softmax for very large vocabularies.
 
-    >>> scores, state = LanguageNetwork(5, "gru", 7)(torch.zeros(2, 3, dtype=torch.long))
+    >>> scores, state = LanguageNetwork(5, Recurrent("gru", 5, 7))(torch.zeros(2, 3, dtype=torch.long))
     >>> scores.shape, state["h"].shape
     (torch.Size([2, 3, 5]), torch.Size([1, 2, 7]))
     """
@@ -52,17 +50,16 @@ class LanguageNetwork(nn.Module):
     def __init__(
         self,
         vocabulary_size: int,
-        cell: str,
-        hidden_size: int,
+        recurrent: Recurrent,
         *,
-        num_layers: int = 1,
         embedding_size: int = 0,
         tie_weights: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
         input_dropout: float = 0.0,
-        init: Init = "elman",
     ) -> None:
         super().__init__()
+        hidden_size = recurrent.hidden_size
         if tie_weights and embedding_size != hidden_size:
             raise InputError(
                 f"tie_weights uses one matrix for input and output: embedding is {embedding_size or 'one-hot'},"
@@ -73,17 +70,9 @@ class LanguageNetwork(nn.Module):
                 "input_dropout drops features of an embedding: set embedding to a size, not one-hot."
             )
         self.embedding = nn.Embedding(vocabulary_size, embedding_size) if embedding_size else None
-        self.input_dropout = nn.Dropout(input_dropout)
-        between = dropout if num_layers > 1 else 0.0
-        self.recurrent = Recurrent(
-            cell,
-            embedding_size or vocabulary_size,
-            hidden_size,
-            num_layers=num_layers,
-            dropout=between,
-            init=init,
-        )
-        self.output_dropout = nn.Dropout(dropout)
+        self.input_dropout = Dropout(input_dropout, variational)
+        self.recurrent = recurrent
+        self.output_dropout = Dropout(dropout, variational)
         self.output = nn.Linear(hidden_size, vocabulary_size)
         if tie_weights and self.embedding is not None:
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)

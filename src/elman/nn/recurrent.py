@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from elman import cells
@@ -26,6 +27,9 @@ class Recurrent(nn.Module):
         num_layers: L, layers stacked; each reads what the one below wrote.
         bidirectional: a second set of weights reads each sequence from its end; D = 2, outputs side by side.
         dropout: probability in [0, 1] with which outputs of every layer but the last are zeroed while training.
+        variational: drop the same outputs at every step of a sequence.
+        recurrent_dropout: probability in [0, 1) with which each recurrent weight (`weight_hh`) is zeroed for a call
+            while training: DropConnect, Wan et al. 2013, on the recurrence as in Merity et al. 2018.
         bias: whether the biases are there.
         proj_size: P, the output is projected to P < H features, for cells that have it (lstm); 0 leaves it (P = H).
         init: law of the initial values, "elman" or "torch"; see `elman.cells.parameters`.
@@ -57,6 +61,8 @@ class Recurrent(nn.Module):
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
         bias: bool = True,
         proj_size: int = 0,
         init: Init = "elman",
@@ -76,6 +82,12 @@ class Recurrent(nn.Module):
             raise InputError(
                 "Recurrent: dropout acts between layers, so num_layers must be at least 2; got 1."
             )
+        if variational and not dropout:
+            raise InputError("Recurrent: variational says how outputs are dropped; give dropout too.")
+        if not 0 <= recurrent_dropout < 1:
+            raise InputError(
+                f"Recurrent: recurrent_dropout is below 1 and at least 0; got {recurrent_dropout}."
+            )
         if proj_size and not declared.projection:
             raise InputError(f"Recurrent: {cell} has no projection; leave out proj_size.")
         if not 0 <= proj_size < hidden_size:
@@ -83,6 +95,7 @@ class Recurrent(nn.Module):
         self.cell = declared.name
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.dropout, self.bias = bidirectional, dropout, bias
+        self.variational, self.recurrent_dropout = variational, recurrent_dropout
         self.proj_size, self.init = proj_size, init
         self._names = tuple(parameter.name for parameter in self._declared())
         for parameter in self._declared():
@@ -115,6 +128,11 @@ class Recurrent(nn.Module):
         check_values("Recurrent", x, lengths, self.input_size, batch_first=True)
         names = tuple(self.state_sizes)
         weights = [getattr(self, name) for name in self._names]
+        if self.training and self.recurrent_dropout:
+            weights = [
+                F.dropout(weight, self.recurrent_dropout) if name.startswith("weight_hh") else weight
+                for name, weight in zip(self._names, weights, strict=True)
+            ]
         others = [] if state is None else [state[name] for name in names[1:]]
         output, h_n, s_n = stack.run(
             self.cell,
@@ -127,6 +145,7 @@ class Recurrent(nn.Module):
             True,
             self.num_layers,
             self.dropout if self.training else 0.0,
+            variational=self.variational,
         )
         final = {"h": h_n}
         if s_n is not None:
@@ -134,7 +153,8 @@ class Recurrent(nn.Module):
         return output, final
 
     def extra_repr(self) -> str:
-        changed = {"num_layers": 1, "bidirectional": False, "dropout": 0.0, "bias": True, "proj_size": 0}
+        changed: dict[str, float] = {"num_layers": 1, "bidirectional": False, "dropout": 0.0}
+        changed |= {"variational": False, "recurrent_dropout": 0.0, "bias": True, "proj_size": 0}
         options = [
             f"{name}={getattr(self, name)}"
             for name, default in changed.items()

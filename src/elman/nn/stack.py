@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from elman import cells
 from elman.nn import bridge, eager, native, operator, paths, vendor
+from elman.nn.dropout import dropout as drop
 from elman.nn.eager import Result
 from elman.nn.paths import Path
 
@@ -27,14 +27,16 @@ def run(
     num_layers: int,
     dropout: float,
     path: Path | None = None,
+    variational: bool = False,
 ) -> Result:
     """All layers. Axes as in `eager.layer`, but h0 (L * D, B, P) and s0 (K * L * D, B, H), zeros when None.
 
     dropout: probability with which an output of every layer but the last is zeroed (the others grow by 1/(1-p)).
     path: the path to take; `paths.choose` when None.
+    variational: drop the same outputs at every step.
     """
     path = path or paths.choose(cell, x, h0, s0, params, lengths)
-    if path.name == "torch":
+    if path.name == "torch" and not (variational and dropout):
         return vendor.stack(cell, x, h0, s0, params, lengths, bidirectional, batch_first, num_layers, dropout)
     if num_layers == 1:
         return layer(path, cell, x, h0, s0, params, lengths, bidirectional, batch_first)
@@ -60,7 +62,7 @@ def run(
         finals.append(result)
         x = result[0]
         if dropout and n < num_layers - 1:
-            x = F.dropout(x, dropout, training=True)
+            x = drop(x, dropout, variational, time=0)
     h_n = torch.cat([final[1] for final in finals])
     others = [final[2] for final in finals if final[2] is not None]
     if not others:
@@ -81,6 +83,8 @@ def layer(
     batch_first: bool,
 ) -> Result:
     """One layer on a path that was chosen for the call; arguments as in `eager.layer`."""
+    if path.name == "torch":
+        return vendor.stack(cell, x, h0, s0, params, lengths, bidirectional, batch_first, 1, 0.0)
     if path.name == "eager":
         return eager.layer(cell, x, h0, s0, params, lengths, bidirectional, batch_first)
     learning = torch.is_grad_enabled() and _learns(x, h0, s0, *params)

@@ -26,6 +26,8 @@ FOLDERS = ("checkpoint", "tensorboard")
 FILES = (
     "model.safetensors",
     "vocabulary.json",
+    "characters.json",
+    "task.json",
     "metrics.jsonl",
     "history.png",
     "report.html",

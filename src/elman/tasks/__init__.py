@@ -1,7 +1,7 @@
 """Tasks: one module, one task: its options, its data, its model, its scores and its baseline. No torch until `fit`.
 
->>> names()
-('language-model',)
+>>> "language-model" in names()
+True
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ import importlib
 import pkgutil
 
 from elman.errors import check_choice
+from elman.tasks._inputs import Answer
+from elman.tasks._options import DataOptions, ModelOptions
 from elman.tasks._sampling import Sampling
-from elman.tasks._task import DataOptions, ModelOptions, Task, stored_options
+from elman.tasks._task import NoOptions, Task, stored_options
 
 __all__ = [
+    "Answer",
     "DataOptions",
     "ModelOptions",
+    "NoOptions",
     "Sampling",
     "Task",
     "get",

@@ -1,4 +1,4 @@
-"""What every task shares: options, and the verbs fit, evaluate, save and load."""
+"""What every task shares: options, and the verbs fit, predict, evaluate, save and load."""
 
 from __future__ import annotations
 
@@ -7,57 +7,32 @@ import shutil
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from elman import cells
 from elman.errors import InputError
-from elman.inspection import Report, Setting, figure_svg, history_figure, report_page
-from elman.options import option
+from elman.inspection import Compared, Report, Section, Setting, figure_svg, history_figure, report_page
 from elman.runfolder import RunFolder
 from elman.settings import from_text, option_groups
+from elman.tasks._inputs import Answer
+from elman.tasks._options import DataOptions, ModelOptions, check_fractions
 from elman.train.options import TrainingOptions
 
 if TYPE_CHECKING:
     from elman.train.problem import Problem
     from elman.train.progress import Progress
 
-Paths: TypeAlias = str | Path | Iterable[str | Path]
+Data: TypeAlias = Any
+"""A file or folder, a list of them, or, for tasks that read tables, a dataframe or a mapping of columns."""
 Scores: TypeAlias = dict[str, float]
 
-# What may be another when a run is resumed: how long and where it trains, not what is trained.
-_STEERING = {
-    "checkpoint_seconds", "clip_norm", "decay", "device", "epochs", "evaluate_every", "final_learning_rate",
-    "learning_rate", "max_minutes", "max_steps", "patience", "threads", "warmup_steps", "weight_decay",
-}  # fmt: skip
-
 
 @dataclass(kw_only=True)
-class ModelOptions:
-    """What the recurrent layers are."""
-
-    cell: str = option("lstm", f"recurrence: {', '.join(cells.names())}", metavar="NAME")
-    hidden_size: int = option(256, "units of each layer", minimum=1)
-    num_layers: int = option(1, "layers, each reading the outputs of the one before", minimum=1)
-    dropout: float = option(
-        0.0, "probability of dropping an output of a layer in training", minimum=0, maximum=0.99
-    )
-    init: Literal["elman", "torch"] = option(
-        "elman",
-        "initial weights: orthogonal with forget bias 1, or torch's uniform law",
-        choices=("elman", "torch"),
-    )
-
-
-@dataclass(kw_only=True)
-class DataOptions:
-    """What is held out."""
-
-    validation: float | str = option(
-        0.1, "held-out data: a file, or the fraction at the end of the data; 0: none", metavar="FILE|FRACTION"
-    )
+class NoOptions:
+    """A verb without options of its own."""
 
 
 @dataclass(kw_only=True)
@@ -69,30 +44,43 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     """
 
     name: ClassVar[str]
-    compared: ClassVar[tuple[str, str]]
-    """The score the report compares with the baselines, and its unit; lower is better."""
+    compared: ClassVar[Compared]
+    """The score the report compares with the baselines."""
+    evaluating: ClassVar[type[Any]] = NoOptions
+    """Options of `evaluate`, as a dataclass: its keywords, and the flags of `elman evaluate`."""
+    predicting: ClassVar[type[Any]] = NoOptions
+    """Options of `answers`, as a dataclass: its keywords, and the flags of `elman predict`."""
 
     # --- what a task defines
 
+    @classmethod
     @abstractmethod
-    def evaluate(self, data: Paths) -> Scores:
-        """Scores of the fitted model on files of the kind it was trained on."""
+    def example(cls, folder: Path) -> tuple[list[Path], dict[str, Any]]:
+        """Write a small made-up data set into a folder; returns the files to `fit`, and the options that read them."""
+
+    @abstractmethod
+    def answers(self, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
+        """What `elman predict` says to the words of its command line (texts, files, `-`), one after the other."""
+
+    @abstractmethod
+    def evaluate(self, data: Data, **options: Any) -> Scores:
+        """Scores of the fitted model on data of the kind it was trained on."""
 
     @abstractmethod
     def baselines(self) -> dict[str, Scores]:
         """Scores of simple predictors fitted to the training part, on the data that are held out."""
 
     @abstractmethod
-    def _prepare(self, files: list[str | Path]) -> Problem:
+    def _prepare(self, sources: list[Any]) -> Problem:
         """Read the data and build the model."""
 
     @abstractmethod
-    def _facts(self, files: list[str | Path]) -> dict[str, Any]:
+    def _facts(self, sources: list[Any]) -> dict[str, Any]:
         """What config.json records of the data: the fingerprint, and numbers the report shows."""
 
     @abstractmethod
     def _save(self, run: RunFolder) -> None:
-        """Write what the model needs beside its weights: vocabularies, labels."""
+        """Write what the model needs beside its weights: vocabularies, and the rest in task.json."""
 
     @abstractmethod
     def _restore(self, run: RunFolder) -> None:
@@ -107,18 +95,21 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         """What `_final_scores` are scores on, in words."""
 
     @abstractmethod
-    def _samples(self) -> list[tuple[str, str]]:
-        """What the model makes, as (title, text)."""
+    def _sections(self) -> list[Section]:
+        """What the report shows of this task: samples, errors, pictures."""
 
     @abstractmethod
     def _usage(self, run: RunFolder) -> list[str]:
         """Commands and code that use the run."""
 
+    def _finish(self, run: RunFolder) -> None:
+        """After training, with the best weights in the model: what is learned from held-out data."""
+
     # --- what all tasks share
 
     def fit(
         self,
-        data: Paths,
+        data: Data,
         *,
         validation: float | str | Path | None = None,
         out: str | Path | None = None,
@@ -126,10 +117,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> Self:
-        """Train on files; the estimator then holds the weights of the lowest validation loss.
+        """Train on data; the estimator then holds the weights of the lowest validation loss.
 
         Args:
-            data: one or several files or folders.
+            data: one or several files or folders; where a task reads tables, a dataframe or a mapping of columns too.
             validation: in place of the option of that name.
             out: run folder to write; none: a temporary one, gone with the estimator unless `save`d.
             resume: go on with the run in `out` where its checkpoint stands.
@@ -143,15 +134,15 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         from elman import train
         from elman.train import checkpoint
 
-        files = [data] if isinstance(data, str | Path) else list(data)
+        given = sources(data)
         if validation is not None:
             self.validation = str(validation) if isinstance(validation, Path) else validation
         self.check()
         _check_folder_words(out, resume, overwrite)
         train.choose_device(self.device)
         train.seed(self.seed)
-        problem = self._prepare(files)
-        config = {"task": self.name, "options": self.options(), "data": self._facts(files)}
+        problem = self._prepare(given)
+        config = {"task": self.name, "options": self.options(), "data": self._facts(given)}
         first = train.World.here().first
         run = self._folder(out, resume, overwrite) if first else RunFolder(out or "")
         if first:
@@ -162,6 +153,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         train.fit(problem, self, run, resume=resume, progress=progress, config=config)
         self.run_ = run
         if first:
+            self._finish(run)
             self._conclude(problem, run)
         return self
 
@@ -192,10 +184,9 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         """Raise InputError for an option out of range, or one that goes ill with another."""
         super().check()
         cells.get(self.cell)
-        if isinstance(self.validation, float) and not 0 <= self.validation < 1:
-            raise InputError(
-                f"validation is {self.validation}, expected a file or a fraction from 0 up to 1."
-            )
+        check_fractions(self.validation, self.train_fraction)
+        if self.variational and not self.dropout:
+            raise InputError("variational says how outputs are dropped, but dropout is 0; give --dropout.")
 
     def _fitted(self) -> RunFolder:
         run: RunFolder | None = getattr(self, "run_", None)
@@ -214,9 +205,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         if not resume:
             return RunFolder.create(out, overwrite=overwrite)
         run = RunFolder.open(out)
+        steering = {f.name for _, group in option_groups(type(self)) for f in group if f.metadata["steering"]}
         for name, before in stored_options(type(self), run).items():
             now = getattr(self, name)
-            if name not in _STEERING and now != before:
+            if name not in steering and now != before:
                 raise InputError(f"{run.path}: {name} was {before}, now it is {now}; resume with the same.")
         return run
 
@@ -237,7 +229,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
             judged=self._judged(),
             scores=self.scores_,
             compared=self.compared,
-            samples=self._samples(),
+            sections=self._sections(),
             data=_flat(run.read_config()["data"]),
             usage=self._usage(run),
             settings={
@@ -257,6 +249,15 @@ def stored_options(task: type[Task], run: RunFolder) -> dict[str, Any]:
     if missing:
         raise InputError(f"{where}: damaged, the option {min(missing)} is missing.")
     return from_text(task, config["options"], lambda name: f"{where}: {name}")
+
+
+def sources(data: Data) -> list[Any]:
+    """The data given to a verb as a list: paths, or one dataframe or mapping of columns."""
+    if isinstance(data, str | Path):
+        return [data]
+    if isinstance(data, list | tuple | set | Iterator):
+        return list(data)
+    return [data]
 
 
 def _check_folder_words(out: str | Path | None, resume: bool, overwrite: bool) -> None:

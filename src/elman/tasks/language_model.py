@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
@@ -14,11 +14,14 @@ import numpy as np
 from elman import data
 from elman.data import Vocabulary
 from elman.errors import InputError
+from elman.inspection import Compared, Section, Text
 from elman.options import check, option
 from elman.runfolder import RunFolder
+from elman.tasks._inputs import Answer, text_groups
 from elman.tasks._ngram import Bigram, Symbols
+from elman.tasks._options import SymbolOptions
 from elman.tasks._sampling import Sampling
-from elman.tasks._task import Paths, Scores, Task
+from elman.tasks._task import Data, Scores, Task, sources
 
 if TYPE_CHECKING:
     from elman.nn.language import LanguageNetwork
@@ -34,7 +37,24 @@ _LOOK = 1 << 20  # symbols within which a text of several lines has a line end
 
 
 @dataclass(kw_only=True)
-class LanguageModel(Task):
+class Reading:
+    """How a text is read."""
+
+    rows: int = option(1, "parts of the text read side by side, faster; 1: exactly, as one text", minimum=1)
+
+
+@dataclass(kw_only=True)
+class Guessing:
+    """What is told of the next symbol."""
+
+    top_k: int = option(5, "how many of the most likely next symbols", minimum=1)
+    unknown: Literal["error", "map"] = option(
+        "error", "a symbol the model has never seen: stop, or read it as unknown", choices=("error", "map")
+    )
+
+
+@dataclass(kw_only=True)
+class LanguageModel(SymbolOptions, Task):
     """Writes text like the text it was trained on: the probability of every next symbol, given all before it.
 
     The constructor takes the options as keywords (`elman train language-model --help` lists them all).
@@ -49,14 +69,10 @@ class LanguageModel(Task):
     """
 
     name: ClassVar[str] = "language-model"
-    compared: ClassVar[tuple[str, str]] = ("loss", "nats per symbol")
+    compared: ClassVar[Compared] = Compared("loss", "nats per symbol")
+    evaluating: ClassVar[type[Any]] = Reading
+    predicting: ClassVar[type[Any]] = Guessing
 
-    vocabulary: Literal["grapheme", "character", "byte", "word", "subword"] = option(
-        "grapheme", "what a symbol is; a grapheme is what a reader calls a character", choices=data.KINDS
-    )
-    jamo: bool = option(False, "take Korean syllables apart into jamo")
-    vocabulary_size: int | None = option(None, "at most this many symbols, the most frequent", minimum=2)
-    min_count: int = option(1, "only symbols that occur this often", minimum=1)
     unknown: Literal["error", "map"] = option(
         "error",
         "a symbol the vocabulary lacks: stop, or read it as the unknown symbol",
@@ -86,18 +102,46 @@ class LanguageModel(Task):
 
     # --- use
 
-    def evaluate(self, data: Paths, *, rows: int = 1) -> Scores:
+    def evaluate(self, data: Data, **options: Any) -> Scores:
         """Scores on files: loss (nats per symbol), perplexity, bits_per_character, accuracy.
 
         Args:
             data: files or folders.
-            rows: 1 carries the state through the whole text; more read so many parts side by side, faster, each with
-                a state warmed up on the symbols before it.
+            options: `rows`: 1 carries the state through the whole text; more read so many parts side by side, faster,
+                each with a state warmed up on the symbols before it.
         """
+        how = Reading(**options)
+        check(how)
         self._fitted()
-        if rows < 1:
-            raise InputError(f"rows is {rows}, expected at least 1.")
-        return self._measure(self._encode(self.vocabulary_, data), rows)
+        return self._measure(self._encode(self.vocabulary_, sources(data)), how.rows)
+
+    def predict(self, texts: Sequence[str], **options: Any) -> list[list[tuple[str, float]]]:
+        """What may follow each text: the most likely symbols and their probabilities.
+
+        Args:
+            texts: any texts; the empty one stands for a line end.
+            options: `top_k`, how many; `unknown`, "map" to read symbols that were never seen.
+        """
+        how = Guessing(**options)
+        check(how)
+        self._fitted()
+        from elman.nn.language import Continuation
+
+        guesses = []
+        for text in texts:
+            scores = Continuation(self.network_).read(self._read(text, how.unknown))
+            likely = np.exp(scores - scores.max())
+            best = np.argsort(-likely, kind="stable")[: how.top_k]
+            guesses.append([(self._spelled(int(k)), float(likely[k] / likely.sum())) for k in best])
+        return guesses
+
+    def answers(self, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
+        """The most likely next symbols after each text."""
+        for group in text_groups(inputs):
+            for text, guesses in zip(group, self.predict(group, **options), strict=True):
+                told = "  ".join(f"{symbol!r} {share:.3f}" for symbol, share in guesses)
+                following = [{"symbol": symbol, "probability": share} for symbol, share in guesses]
+                yield Answer(told, {"text": text, "next": following})
 
     def generate(self, prompt: str = "", **sampling: Any) -> Iterator[str]:
         """Continue a text, piece by piece: constant time and memory for every symbol.
@@ -113,7 +157,7 @@ class LanguageModel(Task):
         check(how)
         if not hasattr(self, "network_"):
             self._fitted()
-        return self._continue(self._read(prompt, how), how, written=bool(prompt) or self._starts_line)
+        return self._continue(self._read(prompt, how.unknown), how, written=bool(prompt) or self._starts_line)
 
     def baselines(self) -> dict[str, Scores]:
         """Unigram and interpolated bigram, fitted to the training part and judged on the held-out part."""
@@ -126,28 +170,32 @@ class LanguageModel(Task):
 
     # --- what Task asks for
 
-    def _prepare(self, files: list[str | Path]) -> _Problem:
-        self.vocabulary_ = Vocabulary.build(
-            self.vocabulary,
-            data.read_blocks(files),
-            jamo=self.jamo,
-            max_size=self.vocabulary_size,
-            min_count=self.min_count,
-            unknown=self.unknown == "map",
-        )
+    @classmethod
+    def example(cls, folder: Path) -> tuple[list[Path], dict[str, Any]]:
+        """A text of six hundred lines about rivers, in two languages."""
+        words = ("강", "바다", "river", "sea", "the", "and", "물", "a")
+        lines = (f"{words[i % 8]} {words[i * i % 7]}{'.' * (i % 3)}\n" for i in range(600))
+        path = folder / "text.txt"
+        path.write_text("".join(lines), encoding="utf-8")
+        return [path], {}
+
+    def _prepare(self, files: list[Any]) -> _Problem:
+        self.vocabulary_ = self.build_vocabulary(data.read_blocks(files), unknown=self.unknown == "map")
         self._training = self._encode(self.vocabulary_, files)
         self._held_out: Symbols | None = None
         if isinstance(self.validation, str):
-            self._held_out = self._encode(self.vocabulary_, self.validation)
+            self._held_out = self._encode(self.vocabulary_, [self.validation])
         elif self.validation:
             self._training, self._held_out = data.split_tail(self._training, self.validation)
+        if self.train_fraction < 1:
+            self._training, _ = data.split_tail(self._training, 1 - self.train_fraction)
         if self._held_out is not None:
             self._held_out_characters = _characters(self.vocabulary_, self._held_out)
         self._start = _start(self.vocabulary_, self._training)
         self.network_ = self._build()
         return _Problem(self)
 
-    def _facts(self, files: list[str | Path]) -> dict[str, Any]:
+    def _facts(self, files: list[Any]) -> dict[str, Any]:
         facts: dict[str, Any] = {"text": data.fingerprint(files)}
         if isinstance(self.validation, str):
             facts["validation"] = data.fingerprint([self.validation])
@@ -202,14 +250,15 @@ class LanguageModel(Task):
         count = _JUDGED if self.cut == "stream" else _JUDGED // self.sequence_length
         return self._training[-max(count, self.sequence_length + 1) :]
 
-    def _samples(self) -> list[tuple[str, str]]:
-        return [
-            (
+    def _sections(self) -> list[Section]:
+        samples = [
+            Text(
                 f"temperature {temperature}",
                 "".join(self.generate(length=300, temperature=temperature, seed=self.seed)),
             )
             for temperature in (0.5, 1.0)
         ]
+        return [Section("Samples", samples)]
 
     def _usage(self, run: RunFolder) -> list[str]:
         python = (
@@ -222,23 +271,21 @@ class LanguageModel(Task):
     def _build(self) -> LanguageNetwork:
         from elman.nn.language import LanguageNetwork
 
+        size = 0 if isinstance(self.embedding, str) else self.embedding
         return LanguageNetwork(
             len(self.vocabulary_),
-            self.cell,
-            self.hidden_size,
-            num_layers=self.num_layers,
-            embedding_size=0 if isinstance(self.embedding, str) else self.embedding,
+            self.recurrent(size or len(self.vocabulary_)),
+            embedding_size=size,
             tie_weights=self.tie_weights,
             dropout=self.dropout,
+            variational=self.variational,
             input_dropout=self.input_dropout,
-            init=self.init,
         )
 
-    def _encode(self, vocabulary: Vocabulary, files: Paths) -> Symbols:
+    def _encode(self, vocabulary: Vocabulary, files: Iterable[Any]) -> Symbols:
         """The symbols of files; a vocabulary that was cut maps what it lacks, another one as the option says."""
         unknown = "error" if vocabulary.unknown_id is None else "map"
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elman"
-        files = [files] if isinstance(files, str | Path) else files
         return data.encode_corpus(vocabulary, files, unknown=unknown, cache=cache)
 
     def _validate(self) -> Scores:
@@ -253,11 +300,15 @@ class LanguageModel(Task):
             characters = _characters(self.vocabulary_, symbols)
         return _scores(nats, correct, count, characters)
 
-    def _read(self, prompt: str, how: Sampling) -> list[int]:
+    def _spelled(self, symbol: int) -> str:
+        decoder = self.vocabulary_.decoder()
+        return decoder.push(symbol) + decoder.finish()
+
+    def _read(self, prompt: str, unknown: Literal["error", "map"]) -> list[int]:
         """The symbols of a prompt; raises InputError for one the vocabulary lacks, unless it is to be mapped."""
         if not prompt:
             return [self._start]
-        symbols = self.vocabulary_.encode(prompt, how.unknown)
+        symbols = self.vocabulary_.encode(prompt, unknown)
         if not len(symbols):
             raise InputError(
                 f"the prompt {prompt!r} holds no symbol of a {self.vocabulary_.kind} vocabulary."

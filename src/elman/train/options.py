@@ -26,43 +26,60 @@ class TrainingOptions:
         None,
         f"passes over the data [{DEFAULT_EPOCHS}, or no limit if max_steps or max_minutes is given]",
         minimum=1,
+        steering=True,
     )
-    max_steps: int | None = option(None, "stop after this many updates", minimum=1)
+    max_steps: int | None = option(None, "stop after this many updates", minimum=1, steering=True)
     max_minutes: float | None = option(
-        None, "stop after this many minutes; decay then follows the clock", minimum=0
+        None, "stop after this many minutes; decay then follows the clock", minimum=0, steering=True
     )
     batch_size: int = option(32, "sequences in one update (of each process)", minimum=1)
-    learning_rate: float = option(3e-3, "highest learning rate", minimum=0)
+    learning_rate: float = option(3e-3, "highest learning rate", minimum=0, steering=True)
     optimizer: str = option("adam", "method of the updates", choices=("adam", "adamw", "sgd"))
     momentum: float | None = option(None, "momentum of sgd, from 0 to 1 [0]", minimum=0, maximum=1)
     weight_decay: float = option(
-        0.0, "pull of all weights to zero; adam and sgd: added to the gradient, adamw: decoupled", minimum=0
+        0.0,
+        "pull of all weights to zero; adam and sgd: added to the gradient, adamw: decoupled",
+        minimum=0,
+        steering=True,
     )
-    warmup_steps: int = option(0, "updates over which the learning rate rises from zero", minimum=0)
+    warmup_steps: int = option(
+        0, "updates over which the learning rate rises from zero", minimum=0, steering=True
+    )
     decay: str = option(
-        "cosine", "how the learning rate falls until the end", choices=("none", "linear", "cosine")
+        "cosine",
+        "how the learning rate falls until the end",
+        choices=("none", "linear", "cosine"),
+        steering=True,
     )
     final_learning_rate: float | None = option(
-        None, "where decay ends, as a fraction of learning_rate [0.1]", minimum=0, maximum=1
+        None, "where decay ends, as a fraction of learning_rate [0.1]", minimum=0, maximum=1, steering=True
     )
-    clip_norm: float = option(1.0, "longest gradient (norm over all weights); 0: no clipping", minimum=0)
+    clip_norm: float = option(
+        1.0, "longest gradient (norm over all weights); 0: no clipping", minimum=0, steering=True
+    )
     patience: int | None = option(
-        None, "stop after this many evaluations without a lower validation loss", minimum=1
+        None, "stop after this many evaluations without a lower validation loss", minimum=1, steering=True
     )
-    evaluate_every: int | None = option(None, "updates between two evaluations [each epoch]", minimum=1)
+    evaluate_every: int | None = option(
+        None, "updates between two evaluations [each epoch]", minimum=1, steering=True
+    )
     checkpoint_seconds: float = option(
         10.0,
         "seconds between two checkpoints, which change no result; the end and Ctrl-C save too",
         minimum=0,
+        steering=True,
     )
     seed: int = option(0, "seed of weights, batches and dropout", minimum=0)
     device: str = option(
-        "auto", "where to compute; auto: a GPU if there is one", choices=("auto", "cpu", "cuda")
+        "auto",
+        "where to compute; auto: a GPU if there is one",
+        choices=("auto", "cpu", "cuda"),
+        steering=True,
     )
     precision: str = option(
         "float32", "bfloat16: products in half precision, weights in float32", choices=("float32", "bfloat16")
     )
-    threads: int | None = option(None, "CPU threads [as many as torch chooses]", minimum=1)
+    threads: int | None = option(None, "CPU threads [as many as torch chooses]", minimum=1, steering=True)
 
     def check(self) -> None:
         """Raise InputError for a value out of range or one that would do nothing."""
