@@ -53,6 +53,30 @@ def from_text(options: type[Any], values: Mapping[str, Any], where: Callable[[st
     return {name: _typed(hints[name], value, where(name)) for name, value in values.items()}
 
 
+def flag(name: str) -> str:
+    """The flag of an option.
+
+    >>> flag("hidden_size")
+    '--hidden-size'
+    """
+    return f"--{name.replace('_', '-')}"
+
+
+def flags(options: Mapping[str, Any]) -> list[str]:
+    """Options as words of a command line.
+
+    >>> flags({"hidden_size": 64, "jamo": False, "max_steps": None})
+    ['--hidden-size', '64', '--no-jamo', '--max-steps', 'none']
+    """
+    return [word for name, value in options.items() for word in _words(name, value)]
+
+
+def _words(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [flag(name) if value else flag(f"no_{name}")]
+    return [flag(name), "none" if value is None else str(value)]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """' Did you mean ...?' with the nearest known name, or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -15,3 +15,8 @@ from elman.testing import laws_tasks
 @pytest.mark.parametrize("name", tasks.names())
 def test_task(name: str, law: Callable[[str, Path], None], tmp_path: Path) -> None:
     law(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_a_task_is_named_as_its_module(name: str) -> None:
+    assert tasks.get(name).name == name

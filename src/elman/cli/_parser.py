@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from elman.errors import InputError
-from elman.settings import from_text, nearest, option_groups
+from elman.settings import flag, flags, from_text, nearest, option_groups
 
 if TYPE_CHECKING:
     from elman.tasks import Task
@@ -102,25 +102,9 @@ def read_options(options: type[Any], given: argparse.Namespace) -> dict[str, Any
     return from_text(options, {name: value for name, value in vars(given).items() if name in names}, flag)
 
 
-def flag(name: str) -> str:
-    """The flag of an option.
-
-    >>> flag("hidden_size")
-    '--hidden-size'
-    """
-    return f"--{name.replace('_', '-')}"
-
-
 def command_line(words: Sequence[str], options: Mapping[str, Any]) -> str:
     """A command to copy: the words and the options, quoted where a shell asks for it."""
-    flags = (part for name, value in options.items() for part in _flag_words(name, value))
-    return shlex.join(["elman", *words, *flags])
-
-
-def _flag_words(name: str, value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [flag(name) if value else f"--no-{name.replace('_', '-')}"]
-    return [flag(name), "none" if value is None else str(value)]
+    return shlex.join(["elman", *words, *flags(options)])
 
 
 def _add_flag(group: Any, field: dataclasses.Field[Any], hint: Any) -> None:

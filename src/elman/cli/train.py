@@ -62,7 +62,14 @@ def _train(kind: type[Task], given: Namespace, out: str, output: Output) -> int:
 
 
 def _tell(model: Task, out: str, output: Output) -> None:
-    values = {"task": model.name, "run": out, **model._fitted().metrics()[-1], "scores": model.scores_}
+    last = model._fitted().metrics()[-1]
+    values = {
+        "task": model.name,
+        "run": out,
+        **last,
+        "parameters": model.parameters_,
+        "scores": model.scores_,
+    }
     output.result(
         values, f"{score_table(model.scores_)}\n\nrun     {out}\nreport  {Path(out) / 'report.html'}"
     )

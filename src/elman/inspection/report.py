@@ -88,14 +88,23 @@ def report_page(report: Report) -> str:
     sections = (
         ("Scores", f"<p>On {escape(report.judged)}.</p>{_scores(report.scores, report.compared)}"),
         ("Curves", report.curves),
-        *((escape(section.title), "".join(map(_part, section.parts))) for section in report.sections),
+        *((section.title, "".join(map(_part, section.parts))) for section in report.sections),
         ("Data", _table((name, _text(value)) for name, value in report.data.items())),
         ("Use this run", "".join(f"<pre>{escape(command)}</pre>" for command in report.usage)),
         ("Settings", "".join(_settings(group, settings) for group, settings in report.settings.items())),
     )
-    body = "\n".join(f"<h2>{title}</h2>\n{content}" for title, content in sections if content)
+    return _page(report.title, report.summary, sections)
+
+
+def page(title: str, summary: str, sections: Iterable[tuple[str, Sequence[Text | Grid | Picture]]]) -> str:
+    """A page of sections as (title, parts)."""
+    return _page(title, summary, [(name, "".join(map(_part, parts))) for name, parts in sections])
+
+
+def _page(title: str, summary: str, sections: Iterable[tuple[str, str]]) -> str:
+    body = "\n".join(f"<h2>{escape(name)}</h2>\n{content}" for name, content in sections if content)
     template = Template(files("elman.inspection").joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=escape(report.title), summary=escape(report.summary), sections=body)
+    return template.substitute(title=escape(title), summary=escape(summary), sections=body)
 
 
 def _scores(scores: Mapping[str, Mapping[str, float]], compared: Compared) -> str:
@@ -124,7 +133,8 @@ def _part(part: Text | Grid | Picture) -> str:
     if isinstance(part, Text):
         return f"<p>{escape(part.title)}</p><pre>{escape(part.text)}</pre>"
     if isinstance(part, Picture):
-        return f"<figure>{part.svg}<figcaption>{escape(part.caption)}</figcaption></figure>"
+        told = f"<figcaption>{escape(part.caption)}</figcaption>" if part.caption else ""
+        return f"<figure>{part.svg}{told}</figure>"
     head = "".join(f"<th>{escape(name)}</th>" for name in part.head)
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in part.rows)
     return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'

@@ -30,17 +30,12 @@ __all__ = [
 
 def get(name: str) -> type[Task]:
     """The class of a task; raises InputError with the nearest name."""
-    return _TASKS[check_choice("task", name, _TASKS)]
+    module = check_choice("task", name, names()).replace("-", "_")
+    task: type[Task] = importlib.import_module(f"{__name__}.{module}").TASK
+    return task
 
 
 def names() -> tuple[str, ...]:
-    """Names of all tasks, in alphabetical order."""
-    return tuple(sorted(_TASKS))
-
-
-_TASKS: dict[str, type[Task]] = {
-    task.name: task
-    for module in pkgutil.iter_modules(__path__)
-    if not module.name.startswith("_")
-    for task in (importlib.import_module(f"{__name__}.{module.name}").TASK,)
-}
+    """Names of all tasks, in alphabetical order: the modules of this package, with a dash for each underscore."""
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))

@@ -40,7 +40,8 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     """One kind of problem with sequences: from files to a trained model, its scores and what it must beat.
 
     The constructor stores options only; `fit` learns and returns the estimator itself. After `fit` or `load`, `run_` is
-    the run folder; after `fit`, `scores_` holds scores by who made them: "model" first, then the baselines.
+    the run folder; after `fit`, `scores_` holds scores by who made them: "model" first, then the baselines, and
+    `parameters_` the number of weights.
     """
 
     name: ClassVar[str]
@@ -220,10 +221,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=150)
         run.write_bytes("history.png", picture.getvalue())
-        weights = sum(parameter.numel() for parameter in problem.model.parameters())
+        self.parameters_ = sum(parameter.numel() for parameter in problem.model.parameters())
         report = Report(
             title=f"{self.name}: {run.path.name}",
-            summary=f"{self.cell}, {self.num_layers} x {self.hidden_size} units, {weights:,} weights; "
+            summary=f"{self.cell}, {self.num_layers} x {self.hidden_size} units, {self.parameters_:,} weights; "
             f"{rows[-1]['step']:,} updates in {rows[-1]['seconds']:,.1f} seconds",
             curves=figure_svg(figure),
             judged=self._judged(),

@@ -1,0 +1,146 @@
+"""`elman compare`: every combination trained, one table and one picture, and nothing trained twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from elman.cli import main
+from elman.comparison import Comparison, summary
+
+SMALL = ["--hidden-size", "4", "--sequence-length", "10", "--batch-size", "4", "--max-steps", "2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a text and a comparison of two cells with two seeds."""
+    folder = tmp_path_factory.mktemp("compare")
+    (folder / "toy.txt").write_text("the river runs to the sea. " * 60, encoding="utf-8")
+    before = Path.cwd()
+    os.chdir(folder)
+    words = ["toy.txt", "--cells", "rnn,gru", "--seed", "0,1", *SMALL]
+    assert main(["compare", "language-model", *words, "--out", "cmp", "--quiet"]) == 0
+    yield folder
+    os.chdir(before)
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "cmp" / "compare.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def test_every_combination_is_trained_with_its_values(place: Path) -> None:
+    result = _result(place)
+    settings = [(row["setting"]["cell"], row["setting"]["seed"]) for row in result["rows"]]
+    assert sorted(settings) == [("gru", 0), ("gru", 1), ("rnn", 0), ("rnn", 1)]
+    for row in result["rows"]:
+        config = json.loads((place / "cmp" / row["run"] / "config.json").read_text(encoding="utf-8"))
+        assert row["setting"].items() <= config["options"].items()
+        assert config["options"]["hidden_size"] == 4
+        assert row["steps"] == 2
+    losses = {row["loss"] for row in result["rows"]}
+    assert len(losses) == 4
+
+
+def test_seeds_are_one_line_with_mean_and_spread(place: Path) -> None:
+    result = _result(place)
+    head, rows = summary(result)
+    assert head[0] == "cell"
+    assert head[-1] == "+-"
+    assert sorted(row[0] for row in rows) == ["gru", "rnn"]
+    for row in rows:
+        losses = [r["loss"] for r in result["rows"] if r["setting"]["cell"] == row[0]]
+        assert row[head.index("validation loss")] == pytest.approx(sum(losses) / 2)
+        assert row[-1] == pytest.approx(abs(losses[0] - losses[1]) / 2**0.5)
+    parameters = {row[0]: row[head.index("parameters")] for row in rows}
+    assert parameters["gru"] > parameters["rnn"]
+
+
+def test_picture_and_report_are_there(place: Path) -> None:
+    assert (place / "cmp" / "compare.png").read_bytes()[:4] == b"\x89PNG"
+    page = (place / "cmp" / "report.html").read_text(encoding="utf-8")
+    text = re.sub(r"<[^>]+>", " ", page)
+    for told in ("cell rnn", "cell gru", "bigram", "unigram", "validation loss"):
+        assert told in text
+
+
+def test_resume_trains_only_what_is_new(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = place / "cmp" / "results" / "cell-rnn_seed-0.json"
+    before = kept.stat().st_mtime_ns
+    words = ["toy.txt", "--cells", "rnn,gru,lstm", "--seed", "0,1", *SMALL, "--out", "cmp", "--resume"]
+    assert main(["compare", "language-model", *words, "--json"]) == 0
+    told = capsys.readouterr()
+    assert len(json.loads(told.out)["rows"]) == 6
+    assert "4 of 6 trainings are finished already" in told.err
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_training_that_fails_is_told_beside_the_others(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["toy.txt", "--batch-size", "4,4000", *SMALL[:4], "--max-steps", "2", "--out", "partly"]
+    assert main(["compare", "language-model", *words]) == 0
+    told = capsys.readouterr()
+    assert "1 failed" in told.out
+    assert "too few for 4000 rows" in told.err
+    assert "too few for 4000 rows" in (place / "partly" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["toy.txt", "--cells", "rnn,grru"], "cell grru: unknown cell 'grru'. Did you mean 'gru'"),
+        (["toy.txt", "--cells", "rnn,rnn"], "--cell is rnn,rnn: a value is there twice"),
+        (["toy.txt", "--hidden-size", "4,x"], "--hidden-size is 'x', expected a whole number"),
+        (["toy.txt", "--cells", "rnn"], "nothing to compare"),
+        (["toy.txt", "--cells", "rnn,gru", "--out", "cmp"], "holds a comparison already"),
+        (["toy.txt", "--cells", "rnn,gru", "--out", "."], "is not a comparison"),
+        (["toy.txt", "--cells", "rnn,gru", "--out", "new", "--resume"], "no comparison to go on with"),
+        (["toy.txt", "--cells", "rnn,gru", "--out", "cmp", "--resume"], "its options was .*resume with the same"),
+        (["toy.txt", "--cells", "rnn,gru", "--jobs", "0"], "--jobs is '0'"),
+        (["none.txt", "--cells", "rnn,gru", "--out", "none"], "every training failed; the first one: none.txt: no"),
+    ],
+)  # fmt: skip
+def test_wrong_words(place: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    kept = (place / "cmp" / "compare.json").read_bytes()
+    assert main(["compare", "language-model", *words]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert (place / "cmp" / "compare.json").read_bytes() == kept
+
+
+def test_switches_are_compared_too() -> None:
+    settings = Comparison("language-model", ["a"], {"jamo": [True, False], "cell": ["rnn"]}).settings()
+    assert settings == [{"jamo": True, "cell": "rnn"}, {"jamo": False, "cell": "rnn"}]
+
+
+def test_ctrl_c_keeps_what_is_trained(place: Path) -> None:
+    words = ["toy.txt", "--cells", "rnn,gru", *SMALL[:6], "--max-steps", "1000000", "--out", "long"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "elman", "compare", "language-model", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    checkpoints = [place / "long" / "runs" / f"cell-{cell}" / "checkpoint" for cell in ("rnn", "gru")]
+    deadline = time.monotonic() + 60
+    while not all(folder.is_dir() and any(folder.iterdir()) for folder in checkpoints):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(r"elman compare language-model toy.txt .*--out long --resume", told)
+    runs = [
+        json.loads((folder.parent / "metrics.jsonl").read_text().splitlines()[0]) for folder in checkpoints
+    ]
+    assert all(row["step"] > 0 for row in runs)
