@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from elman.tasks import _ngram
-from elman.tasks._ngram import Bigram
+from elman.tasks._ngram import Bigram, BothSides
 
 
 def bigram_table(text: list[int], size: int) -> np.ndarray:
@@ -63,3 +63,61 @@ def test_bigram_beats_unigram_where_order_matters() -> None:
     text = np.array([0, 1, 2] * 50)
     model = Bigram.count(text, 3)
     assert model.bigram(text) < 0.1 < 1.0 < model.unigram(text)
+
+
+def both_sides_table(
+    rows: list[list[int]], judged: list[int], size: int, first: int
+) -> dict[str, list[list[float]]]:
+    """P (N, A) of the items of one judged row, by the formulas of the docstring, in plain Python."""
+    counts: dict[tuple[object, ...], Counter[int]] = {}
+
+    def around(row: list[int], t: int) -> dict[str, tuple[object, ...]]:
+        padded = [size, size, *row, size, size]
+        a, b, _, c, d = padded[t : t + 5]
+        return {"l1": ("l1", b), "l2": ("l2", a, b), "r1": ("r1", c), "r2": ("r2", c, d), "lr": ("lr", b, c)}
+
+    unigram = Counter(w for row in rows for w in row if w >= first)
+    for row in rows:
+        for t, w in enumerate(row):
+            if w >= first:
+                for context in around(row, t).values():
+                    counts.setdefault(context, Counter())[w] += 1
+
+    def upon(context: tuple[object, ...], lower: list[float]) -> list[float]:
+        found = counts.get(context)
+        if found is None:
+            return lower
+        total, kinds = sum(found.values()), len(found)
+        return [(found[w] + kinds * lower[w - first]) / (total + kinds) for w in range(first, size)]
+
+    table: dict[str, list[list[float]]] = {"none": [], "left": [], "right": [], "both": []}
+    alone = [(unigram[w] + 1) / (sum(unigram.values()) + size - first) for w in range(first, size)]
+    for t, w in enumerate(judged):
+        if w >= first:
+            at = around(judged, t)
+            left, right = (upon(at[f"{s}2"], upon(at[f"{s}1"], alone)) for s in "lr")
+            product = [a * b / c for a, b, c in zip(left, right, alone, strict=True)]
+            both = upon(at["lr"], [p / sum(product) for p in product])
+            for name, shares in (("none", alone), ("left", left), ("right", right), ("both", both)):
+                table[name].append(shares)
+    return table
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_both_sides_is_the_formula(first: int) -> None:
+    rng = np.random.default_rng(3)
+    rows = [rng.integers(0, 6, length) for length in (1, 5, 9, 0, 4, 12, 7)]
+    judged = rng.integers(0, 7, 15)
+    model = BothSides(rows, 7, first)
+    table = both_sides_table([row.tolist() for row in rows], judged.tolist(), 7, first)
+    for sides in ("none", "left", "right", "both"):
+        found = model.probabilities([judged], sides)  # type: ignore[arg-type]
+        assert found == pytest.approx(np.array(table[sides]), abs=1e-12)
+        assert found.sum(1) == pytest.approx(np.ones(len(found)))
+
+
+def test_the_right_side_tells_what_the_left_cannot() -> None:
+    rows = [np.array([0, 1, 2]), np.array([0, 3, 4])] * 9
+    model = BothSides(rows, 5)
+    (left, both) = (model.probabilities(rows[:1], sides)[1] for sides in ("left", "both"))
+    assert both[1] > 0.9 > 0.6 > left[1]

@@ -14,7 +14,11 @@ from elman.errors import InputError
 def run(arguments: Sequence[str]) -> int:
     parser, options = run_parser("predict", __doc__, arguments, lambda task: task.predicting)
     parser.add_argument(
-        "input", nargs="*", metavar="INPUT", help="texts, files, or - for standard input line by line"
+        "input",
+        nargs="*",
+        default=[],
+        metavar="INPUT",
+        help="texts, files, or - for standard input line by line",
     )
     add_output_flags(parser)
     group = parser.add_argument_group("answers")
