@@ -13,8 +13,13 @@ __version__ = "0.1.0"
 
 _SUBMODULES = ("cells", "data", "kernels", "nn", "reference", "tasks", "testing")
 _NAMES = {
+    "BlankFiller": "elman.tasks.fill",
+    "Forecaster": "elman.tasks.forecast",
     "InputError": "elman.errors",
     "LanguageModel": "elman.tasks.language_model",
+    "SequenceClassifier": "elman.tasks.classify",
+    "SequenceRegressor": "elman.tasks.regress",
+    "SequenceTagger": "elman.tasks.tag",
     "accelerate": "elman.nn",
     "load": "elman.api",
 }

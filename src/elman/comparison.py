@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from elman import api, tasks
+from elman import api
 from elman.errors import InputError
-from elman.inspection import Curve, comparison_figure, comparison_page, figure_svg
+from elman.inspection import Compared, Curve, comparison_figure, comparison_page, figure_svg
 from elman.runfolder import RunFolder, replace
 from elman.settings import flags
 
@@ -137,10 +137,9 @@ def summary(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
 
     seconds are those of one training, per epoch in the column after it; +- is the standard deviation over the seeds.
     """
-    compared = tasks.get(result["task"]).compared
+    score = _compared(result).score
     names = [name for name in result["grid"] if name != "seed"]
     seeds = len(result["grid"].get("seed", ()))
-    score = compared.score
     measured = ["parameters", "steps", "seconds", "seconds_per_epoch", "train_loss", "validation_loss"]
     measured += [score] if score != "loss" else []
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
@@ -150,7 +149,7 @@ def summary(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     for key, members in groups.items():
         done = [row for row in members if "failed" not in row]
         means = [statistics.fmean(row[name] for row in done) if done else math.nan for name in measured]
-        spread = [statistics.stdev(row["compared"] for row in done) if len(done) > 1 else math.nan]
+        spread = [statistics.stdev(row[score] for row in done) if len(done) > 1 else math.nan]
         failed = [f"{len(members) - len(done)} failed" if len(done) < len(members) else ""]
         rows.append([*key, *means, *(spread if seeds > 1 else []), *failed])
     head = [*names, *measured, *(["+-"] if seeds > 1 else []), ""]
@@ -218,7 +217,7 @@ def _row(folder: Path, setting: dict[str, Any], failures: Mapping[str, str]) -> 
     if name in failures:
         return {"setting": setting, "failed": failures[name]}
     told = RunFolder(folder / "results").read_json(f"{name}.json")
-    compared = tasks.get(told["task"]).compared.score
+    compared = told["compared"]["score"]
     seconds, epochs = told["seconds"], told["epoch"]
     return {
         "setting": setting,
@@ -230,9 +229,13 @@ def _row(folder: Path, setting: dict[str, Any], failures: Mapping[str, str]) -> 
         "train_loss": told["train_loss"],
         "validation_loss": _number(told.get("validation_loss")),
         compared: _number(told["scores"]["model"][compared]),
-        "compared": _number(told["scores"]["model"][compared]),
+        "compared": told["compared"],
         "scores": told["scores"],
     }
+
+
+def _compared(result: Mapping[str, Any]) -> Compared:
+    return Compared(**next(row["compared"] for row in result["rows"] if "failed" not in row))
 
 
 def _number(value: float | None) -> float:
@@ -325,21 +328,22 @@ def _stop(processes: Iterator[subprocess.Popen[bytes]]) -> None:
 
 
 def _draw(folder: Path, result: Mapping[str, Any]) -> None:
-    kind = tasks.get(result["task"])
+    compared = _compared(result)
     names = [name for name in result["grid"] if name != "seed"]
     curves = [
         Curve(
             describe({name: row["setting"][name] for name in names}) or "all",
             RunFolder(folder / row["run"]).metrics(),
             row["setting"],
-            row["compared"],
+            row[compared.score],
         )
         for row in result["rows"]
         if "failed" not in row
     ]
     baselines = next(row["scores"] for row in result["rows"] if "failed" not in row)
-    beside = {who: scores[kind.compared.score] for who, scores in baselines.items() if who != "model"}
-    figure = comparison_figure(curves, kind.compared, beside)
+    beside = {who: scores[compared.score] for who, scores in baselines.items() if compared.score in scores}
+    beside.pop("model")
+    figure = comparison_figure(curves, compared, beside)
     figure.savefig(folder / "compare.png", dpi=150)
     head, rows = summary(result)
     failed = [(describe(row["setting"]), row["failed"]) for row in result["rows"] if "failed" in row]

@@ -5,6 +5,7 @@ The data are files or folders. An option given as a flag comes before the recipe
 
 from __future__ import annotations
 
+import dataclasses
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,7 @@ def _tell(model: Task, out: str, output: Output) -> None:
         "run": out,
         **last,
         "parameters": model.parameters_,
+        "compared": dataclasses.asdict(model._compared()),
         "scores": model.scores_,
     }
     output.result(

@@ -46,7 +46,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
 
     name: ClassVar[str]
     compared: ClassVar[Compared]
-    """The score the report compares with the baselines."""
+    """The score that is compared with the baselines, and between trainings."""
     evaluating: ClassVar[type[Any]] = NoOptions
     """Options of `evaluate`, as a dataclass: its keywords, and the flags of `elman evaluate`."""
     predicting: ClassVar[type[Any]] = NoOptions
@@ -102,6 +102,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     @abstractmethod
     def _usage(self, run: RunFolder) -> list[str]:
         """Commands and code that use the run."""
+
+    def _compared(self) -> Compared:
+        """The score that counts for what was learned here."""
+        return self.compared
 
     def _finish(self, run: RunFolder) -> None:
         """After training, with the best weights in the model: what is learned from held-out data."""
@@ -229,7 +233,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
             curves=figure_svg(figure),
             judged=self._judged(),
             scores=self.scores_,
-            compared=self.compared,
+            compared=self._compared(),
             sections=self._sections(),
             data=_flat(run.read_config()["data"]),
             usage=self._usage(run),
