@@ -8,7 +8,7 @@ from types import ModuleType
 from elman.errors import InputError
 
 
-def extra(module: str, purpose: str) -> ModuleType:
+def extra(module: str, purpose: str, group: str = "train") -> ModuleType:
     """The imported `module`; an InputError that names `purpose` and the remedy where it is not installed."""
     try:
         return importlib.import_module(module)
@@ -16,5 +16,5 @@ def extra(module: str, purpose: str) -> ModuleType:
         if error.name != module:
             raise
         raise InputError(
-            f"{purpose}: the package {module!r} is missing. Run: pip install elman[train]"
+            f"{purpose}: the package {module!r} is missing. Run: pip install elman[{group}]"
         ) from error
