@@ -46,7 +46,7 @@ def by_numpy(net: BlankNetwork, symbols: np.ndarray) -> np.ndarray:
                 continue
             params = {k.removeprefix(f"{side}."): w for k, w in weights.items() if k.startswith(f"{side}.")}
             output, _ = reference.forward("lstm", params, table[[V, *near]][None])
-            states.append(output[0, -1])
+            states += [output[0, -1], table[[V, *near][-1]]]
         joined = np.tanh(weights["join.weight"] @ np.concatenate(states) + weights["join.bias"])
         scores.append(table[net.first : V] @ joined + weights["bias"])
     return np.array(scores)

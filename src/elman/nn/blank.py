@@ -23,7 +23,7 @@ class BlankNetwork(nn.Module):
     """Scores of every item of a batch of sequences, none of which has seen the item itself.
 
     l_t = forward layers over edge, x_1, ..., x_(t-1);  r_t = backward layers over edge, x_n, ..., x_(t+1);
-    v_t = tanh(W [l_t, r_t] + b);  s_t = E v_t + c;  P(x_t = k) = exp(s_t[k]) / sum over j of exp(s_t[j]).
+    v_t = tanh(W [l_t, E x_(t-1), r_t, E x_(t+1)] + b);  s_t = E v_t + c;  P(x_t = k) = exp(s_t[k]) / sum over j of exp(s_t[j]).
 
     E is the embedding matrix, which the layers read too (Press and Wolf 2017); `edge` stands beyond both ends of a
     sequence. The directions meet only in v_t: with several layers each has a stack of its own, since a second layer
@@ -76,7 +76,7 @@ class BlankNetwork(nn.Module):
         self.input_dropout = Dropout(input_dropout, variational)
         self.left, self.right = left, right
         self.output_dropout = Dropout(dropout, variational)
-        self.join = nn.Linear(sum(side.hidden_size for side in sides), embedding_size)
+        self.join = nn.Linear(sum(side.hidden_size + embedding_size for side in sides), embedding_size)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size - self.first))
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
 
@@ -103,11 +103,12 @@ class BlankNetwork(nn.Module):
             hidden = torch.rand(symbols.shape, device=symbols.device) < self.hide
             symbols = symbols.masked_fill(hidden, self.hidden)
         states = torch.cat(self._sides(symbols, lengths), -1)
-        vectors: Tensor = torch.tanh(self.join(self.output_dropout(states)[asked]))
+        vectors: Tensor = torch.tanh(self.join(states[asked]))
         return vectors
 
     def _sides(self, symbols: Tensor, lengths: Tensor) -> list[Tensor]:
-        """What each side knows at every item, (B, T, H) each: the outputs after the items before it, or behind it."""
+        """What each side knows at every item, (B, T, H + E) each: the output after the items before it, or behind it,
+        and the nearest of them once more."""
         sides = []
         if self.left is not None:
             sides.append(self._read(self.left, symbols, lengths))
@@ -120,8 +121,9 @@ class BlankNetwork(nn.Module):
 
     def _read(self, layers: Recurrent, symbols: Tensor, lengths: Tensor) -> Tensor:
         shifted = torch.cat([torch.full_like(symbols[:, :1], self.edge), symbols[:, :-1]], 1)
-        output: Tensor = layers(self.input_dropout(self.embedding(shifted)), lengths=lengths)[0]
-        return output
+        nearest = self.input_dropout(self.embedding(shifted))
+        output, _ = layers(nearest, lengths=lengths)
+        return torch.cat([self.output_dropout(output), nearest], -1)
 
 
 def within(symbols: Tensor, lengths: Tensor) -> Tensor:
