@@ -50,7 +50,10 @@ def evaluate(run: str | Path, data: list[str], **options: Any) -> dict[str, floa
 
 def predict(run: str | Path, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
     """What a run says to texts, files or the lines of standard input (`-`), one answer after the other."""
-    return load(run).answers(inputs, **options)
+    task = load(run)
+    if not inputs and task.needs_input:
+        raise InputError("nothing to answer: give texts, files, or - for standard input.")
+    return task.answers(inputs, **options)
 
 
 def generate(run: str | Path, prompt: str = "", **sampling: Any) -> Iterator[str]:

@@ -148,14 +148,21 @@ def summary(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     rows = []
     for key, members in groups.items():
         done = [row for row in members if "failed" not in row]
-        means = [statistics.fmean(row[name] for row in done) if done else math.nan for name in measured]
-        spread = [statistics.stdev(row[score] for row in done) if len(done) > 1 else math.nan]
+        means = [
+            statistics.fmean(_measured(row, name) for row in done) if done else math.nan for name in measured
+        ]
+        spread = [statistics.stdev(_measured(row, score) for row in done) if len(done) > 1 else math.nan]
         failed = [f"{len(members) - len(done)} failed" if len(done) < len(members) else ""]
         rows.append([*key, *means, *(spread if seeds > 1 else []), *failed])
     head = [*names, *measured, *(["+-"] if seeds > 1 else []), ""]
     if all(not row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     return [name.replace("_", " ") for name in head], rows
+
+
+def _measured(row: Mapping[str, Any], name: str) -> float:
+    """A number of a finished training; NaN for a score that its setting does not have."""
+    return _number(row[name] if name in row else row["scores"]["model"].get(name))
 
 
 def _silent(text: str) -> None:
@@ -335,7 +342,7 @@ def _draw(folder: Path, result: Mapping[str, Any]) -> None:
             describe({name: row["setting"][name] for name in names}) or "all",
             RunFolder(folder / row["run"]).metrics(),
             row["setting"],
-            row[compared.score],
+            _measured(row, compared.score),
         )
         for row in result["rows"]
         if "failed" not in row

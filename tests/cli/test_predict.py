@@ -88,3 +88,23 @@ def test_bytes_that_are_no_text_are_told_with_their_line(
 
 def test_a_word_too_long_for_a_file_name_is_a_text() -> None:
     assert list(text_groups(["가" * 5000])) == [["가" * 5000]]
+
+
+def test_a_long_text_is_no_path(elman: Elman, trained: Path) -> None:
+    assert elman("predict", trained, "the river " * 100).code == 0
+
+
+def test_nothing_to_answer_is_told(elman: Elman, trained: Path) -> None:
+    ran = elman("predict", trained)
+    assert ran.code == 2
+    assert "texts, files, or -" in ran.err
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x0c"])
+def test_a_file_has_the_lines_of_a_pipe(odd: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = f"one{odd}still one\r\n\ntwo\n".encode()
+    (tmp_path / "lines.txt").write_bytes(lines)
+    _stdin(monkeypatch, lines)
+    piped = [line for group in text_groups(["-"]) for line in group]
+    assert piped == [f"one{odd}still one", "", "two"]
+    assert [line for group in text_groups([str(tmp_path / "lines.txt")]) for line in group] == piped

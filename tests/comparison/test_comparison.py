@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -15,8 +16,12 @@ from typing import Any
 
 import pytest
 
+from elman import tasks
+from elman.cli import compare as compare_verb
 from elman.cli import main
-from elman.comparison import Comparison, summary
+from elman.comparison import Comparison, compare, summary
+from elman.inspection import Compared, Curve, comparison_figure
+from elman.tasks.language_model import LanguageModel
 
 SMALL = ["--hidden-size", "4", "--sequence-length", "10", "--batch-size", "4", "--max-steps", "2"]
 
@@ -122,6 +127,24 @@ def test_switches_are_compared_too() -> None:
     assert settings == [{"jamo": True, "cell": "rnn"}, {"jamo": False, "cell": "rnn"}]
 
 
+@pytest.mark.parametrize(
+    ("words", "grid", "options"),
+    [
+        (["--jamo", "toy.txt"], {}, {"jamo": True}),
+        (["toy.txt", "--jamo"], {}, {"jamo": True}),
+        (["toy.txt", "--no-jamo"], {}, {"jamo": False}),
+        (["--jamo", "true,false", "toy.txt"], {"jamo": [True, False]}, {}),
+        (["--jamo=false,true", "toy.txt"], {"jamo": [False, True]}, {}),
+    ],
+)
+def test_a_switch_alone_takes_no_file_for_its_value(
+    words: list[str], grid: dict[str, Any], options: dict[str, Any]
+) -> None:
+    given = compare_verb._parser(LanguageModel).parse(compare_verb._with_values(LanguageModel, words))
+    assert given.data == ["toy.txt"]
+    assert compare_verb._values(LanguageModel, given) == (grid, options)
+
+
 def test_ctrl_c_keeps_what_is_trained(place: Path) -> None:
     words = ["toy.txt", "--cells", "rnn,gru", *SMALL[:6], "--max-steps", "1000000", "--out", "long"]
     process = subprocess.Popen(
@@ -144,3 +167,20 @@ def test_ctrl_c_keeps_what_is_trained(place: Path) -> None:
         json.loads((folder.parent / "metrics.jsonl").read_text().splitlines()[0]) for folder in checkpoints
     ]
     assert all(row["step"] > 0 for row in runs)
+
+
+def test_settings_that_are_judged_by_other_scores_stand_beside_each_other(tmp_path: Path) -> None:
+    (file,), _ = tasks.get("tag").example(tmp_path)
+    subject = Comparison("tag", [str(file)], {"scheme": ["auto", "none"]}, {"hidden_size": 4, "max_steps": 2})
+    result = compare(subject, tmp_path / "out")
+    head, rows = summary(result)
+    found = dict(zip((row[0] for row in rows), (row[head.index("span f1")] for row in rows), strict=True))
+    assert math.isfinite(found["auto"])
+    assert math.isnan(found["none"])
+
+
+def test_every_baseline_is_drawn_and_no_legend_is_asked_of_nothing() -> None:
+    curve = Curve("a", [{"step": 1, "train_loss": 1.0}], {"cell": "a"}, 1.0)
+    who = dict.fromkeys(("naive", "seasonal", "ets", "theta"), 2.0)
+    figure = comparison_figure([curve, curve], Compared("loss", ""), who)
+    assert who.keys() <= {str(line.get_label()) for line in figure.axes[1].lines}

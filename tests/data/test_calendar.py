@@ -131,3 +131,10 @@ def test_calendar_features_are_those_of_the_time() -> None:
     assert (hourly.features(index[50:60]) == told[50:60]).all()
     assert detect_frequency([_times("MS")]).features(np.arange(24)).shape == (24, 6)
     assert detect_frequency([_times("YS")]).features(np.arange(5)).shape == (5, 0)
+
+
+def test_zones_are_turned_into_utc_wherever_they_stand() -> None:
+    noon = np.array(["2024-01-01T12:00"], "M8[s]")
+    assert (parse_times(["2024-01-01T21:00+0900"], "%Y-%m-%dT%H:%M%z")[0] == noon).all()
+    with pytest.raises(NoTimeError, match="21:00"):
+        parse_times(["2024-01-01T12:00", "2024-01-01T21:00+09:00"])

@@ -121,3 +121,18 @@ def test_the_fingerprint_follows_the_content() -> None:
     same = table_fingerprint(pandas.DataFrame(ROWS)), table_fingerprint(polars.DataFrame(ROWS))
     assert same[0] == same[1]
     assert table_fingerprint({**ROWS, "label": ["1", "0", "0"]}) != table_fingerprint(ROWS)
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x0c"])
+def test_only_line_ends_end_a_row(odd: str, tmp_path: Path) -> None:
+    text = f"one{odd}text"
+    lines, csv = tmp_path / "a.jsonl", tmp_path / "a.csv"
+    lines.write_text(json.dumps({"text": text, "label": "1"}, ensure_ascii=False), encoding="utf-8")
+    csv.write_text(f"text,label\n{text},1\n", encoding="utf-8")
+    assert read_table(lines).columns == read_table(csv).columns == {"text": [text], "label": ["1"]}
+
+
+@pytest.mark.parametrize("columns", [{"a": [1, 2], "b": [1]}, {"a": 5}, {"a": "text"}])
+def test_a_mapping_has_columns_of_equal_length(columns: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"column '[ab]'"):
+        read_table(columns)

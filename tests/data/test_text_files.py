@@ -11,7 +11,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elman.data import fingerprint, read_blocks, text_files
+from elman.data import fingerprint, read_blocks, read_lines, text_files
 from elman.errors import InputError
 
 
@@ -136,3 +136,11 @@ def test_fingerprint_is_of_the_content(tmp_path: Path) -> None:
     path = written(tmp_path / "a.txt", "한글")
     digest = hashlib.sha256("한글".encode()).hexdigest()
     assert fingerprint([path]) == {"files": [{"name": "a.txt", "size": 6, "sha256": digest}]}
+
+
+def test_lines_are_whole_however_long(tmp_path: Path) -> None:
+    long = "word " * 500_000
+    path = written(tmp_path / "a.txt", f"first\u2028still\r\n\n{long}\nlast")
+    assert list(read_lines(path)) == ["first\u2028still", "", long, "last"]
+    assert list(read_lines(path, keepends=True)) == ["first\u2028still\r\n", "\n", f"{long}\n", "last"]
+    assert list(read_lines(written(tmp_path / "b.txt", long))) == [long]

@@ -5,8 +5,8 @@ that holds `book.txt`, a short text, and the repository's examples and recipes).
 them is what it prints: words must be equal, numbers equal to one unit of their last printed digit behind a python
 block and any number behind a sh block, whose numbers are those of one machine.
 
-A comment right above a block changes that: `<!-- test: with ARGUMENTS -->` adds the arguments to every `elman train` and `elman compare`
-of the block, to shorten it; `<!-- test: not run: REASON -->` leaves it alone.
+A comment right above a block changes that: `<!-- test: with ARGUMENTS -->` adds the arguments to every `elman train`
+and `elman compare` of the block, to shorten it; `<!-- test: not run: REASON -->` leaves it alone.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def _python(block: Block, namespace: dict[str, Any]) -> str:
 def _shell(block: Block) -> str:
     text = block.text.replace("\\\n", " ")
     if block.directive:
-        text = re.sub(r"^(.*\belman (?:train|compare) .*)$", rf"\1 {block.directive[1]}", text, flags=re.MULTILINE)
+        text = re.sub(
+            r"^(.*\belman (?:train|compare) .*)$", rf"\1 {block.directive[1]}", text, flags=re.MULTILINE
+        )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],

@@ -396,3 +396,16 @@ def test_the_report_shows_blanks(model: BlankFiller) -> None:
         ["inner", 60],
         ["last", 30],
     ]
+
+
+def test_what_is_asked_too_early_or_out_of_range_is_told(model: BlankFiller) -> None:
+    with pytest.raises(InputError, match="learned nothing yet"):
+        BlankFiller().predict(["a [ ]"])
+    with pytest.raises(InputError, match="top_k is -1"):
+        model.predict(["a [ ]"], top_k=-1)
+
+
+def test_running_text_without_line_ends_gets_none(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("the river " * 150_000, encoding="utf-8")  # longer than a piece that is read at once
+    assert BlankFiller(cut="windows")._texts([path]) == ["the river " * 150_000 + "\n"]

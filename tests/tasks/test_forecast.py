@@ -372,3 +372,78 @@ def test_medians_are_between_the_quantiles() -> None:
     quantiles = model._predictor.forecast(model.history_, np.array([[0, len(model.history_[0])]]), HORIZON)
     assert model.predict().columns["median"][:HORIZON] == quantiles[0, :, MEDIAN].tolist()
     assert (np.diff(quantiles, axis=-1) > 0).all()
+
+
+def test_a_gap_at_the_begin_of_what_is_kept_is_filled_as_in_the_whole_history() -> None:
+    columns = _columns(days=200)
+    for row, day in enumerate(columns["day"]):
+        if day > "2024-01-20":
+            columns["rain"][row] = None  # the last one known lies before what is kept
+        if "2024-04-10" < day < "2024-05-20":
+            columns["y"][row] = None
+    model = _fit(columns, past_covariates="rain")
+    assert len(model.history_[0]) < 200
+    assert _tables_equal(model.predict(), model.predict(columns))
+
+
+def test_names_with_commas_stay_one_field(tmp_path: Path) -> None:
+    columns = _columns()
+    columns["shop"] = [f'shop "{shop}", Seoul' for shop in columns["shop"]]
+    text = "\n".join(answer.text for answer in _fit(columns).answers([]))
+    (tmp_path / "forecast.csv").write_text(text, encoding="utf-8")
+    assert set(read_table(tmp_path / "forecast.csv").columns["series"]) == set(columns["shop"])
+
+
+def test_standard_input_that_is_not_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped = io.TextIOWrapper(io.BytesIO(b"day,shop,y\n2024-01-01,a,\xff\n"), encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", piped)
+    with pytest.raises(InputError, match="not UTF-8"):
+        list(_fitted().answers(["-"]))
+
+
+def test_the_share_that_is_learned_from_is_recorded() -> None:
+    whole, part = (_fit(_columns(), train_fraction=share) for share in (1.0, 0.5))
+    windows = [model.run_.read_config()["data"]["training_windows"] for model in (whole, part)]
+    assert windows[1] == round(windows[0] / 2)
+
+
+_DAMAGE: list[tuple[tuple[Any, ...], Any]] = [
+    ((), []),
+    (("view",), None),
+    (("view", "columns"), None),
+    (("view", "columns", "past"), None),
+    (("view", "columns", "future"), ["other"]),
+    (("view", "frequency", "phase"), None),
+    (("view", "frequency", "phase"), 10**30),
+    (("view", "frequency", "unit"), "fortnight"),
+    (("view", "covariates", 0, "mean"), ""),
+    (("view", "covariates", 0, "scale"), 0),
+    (("view", "covariates", 0, "missing"), 10**30),
+    (("view", "covariates", 1, "categories"), [[1]]),
+    (("view", "transform"), "root"),
+    (("view", "periods"), []),
+    (("view", "reach"), 1),
+    (("history",), ""),
+    (("history", 0, "start"), 10**30),
+    (("history", 0, "target"), []),
+    (("history", 0, "covariates"), {}),
+    (("history", 0, "static"), None),
+    (("history", 0, "static", "size"), []),
+    (("widening", 0), -1),
+    (("widening", 0), None),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), _DAMAGE, ids=str)
+def test_a_damaged_memory_is_told(place: tuple[Any, ...], value: Any, tmp_path: Path) -> None:
+    model = _fitted(**COVARIATES)
+    model.save(tmp_path / "run")
+    path = tmp_path / "run" / "task.json"
+    content = {"whole": json.loads(path.read_text(encoding="utf-8"))}
+    part: Any = content
+    for step in ("whole", *place)[:-1]:
+        part = part[step]
+    part[("whole", *place)[-1]] = value
+    path.write_text(json.dumps(content["whole"]), encoding="utf-8")
+    with pytest.raises(InputError, match=r"task\.json: damaged"):
+        elman.load(tmp_path / "run")

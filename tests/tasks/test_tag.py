@@ -408,3 +408,9 @@ def test_report(names: SequenceTagger, dogs: SequenceTagger, folder: Path) -> No
     for title in ("Spans", "Tags", "Confusion", "Transitions", "most frequent tag"):
         assert title in page
     assert "Transitions" not in (folder / "dogs" / "report.html").read_text(encoding="utf-8")
+
+
+def test_nothing_is_tagged_before_it_is_learned() -> None:
+    for ask in (SequenceTagger().predict, SequenceTagger().predict_proba):
+        with pytest.raises(InputError, match="learned nothing yet"):
+            ask(["a river"])

@@ -69,13 +69,20 @@ def run_parser(
         verb, description or "", epilog=f"elman {verb} RUN --help lists the flags of its task, too."
     )
     parser.add_argument("run", metavar="RUN", help="run folder")
-    runs = [word for word in arguments if (Path(word) / "config.json").is_file()]
+    runs = [word for word in arguments if _is_run(word)]
     runs = runs or [word for word in arguments[:1] if not word.startswith("-")]
     if not runs:
         return parser, tasks.NoOptions
     options = options_of(tasks.get(RunFolder.open(runs[0]).read_config()["task"]))
     add_options(parser, options)
     return parser, options
+
+
+def _is_run(word: str) -> bool:
+    try:
+        return (Path(word) / "config.json").is_file()
+    except OSError:  # too long for a path: a text
+        return False
 
 
 def add_output_flags(parser: argparse.ArgumentParser) -> None:

@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> int:
         )
         return 0
     kind = tasks.get(arguments[0])
-    given = _parser(kind).parse(arguments[1:])
+    given = _parser(kind).parse(_with_values(kind, arguments[1:]))
     from elman import comparison
 
     grid, options = _values(kind, given)
@@ -90,7 +90,7 @@ def _parser(kind: type[Task]) -> Parser:
         for field in fields:
             text = field.metadata["help"].replace("%", "%%")
             if hints[field.name] is bool:
-                group.add_argument(flag(field.name), nargs="?", const="true", metavar="true,false", help=text)
+                group.add_argument(flag(field.name), metavar="true,false", help=text)
                 group.add_argument(
                     flag(f"no_{field.name}"), dest=field.name, action="store_const", const="false"
                 )
@@ -99,6 +99,17 @@ def _parser(kind: type[Task]) -> Parser:
                 group.add_argument(flag(field.name), metavar="A,B,..." if several else "TEXT", help=text)
     add_output_flags(parser)
     return parser
+
+
+def _with_values(kind: type[Task], arguments: Sequence[str]) -> list[str]:
+    """The words with `true` behind each switch that stands alone, as it does for `elman train`."""
+    hints = typing.get_type_hints(kind)
+    switches = {flag(f.name) for _, fields in option_groups(kind) for f in fields if hints[f.name] is bool}
+    words: list[str] = []
+    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+        alone = word in switches and not set(after.split(",")) <= {"true", "false"}
+        words += [word, "true"] if alone else [word]
+    return words
 
 
 def _values(kind: type[Task], given: Namespace) -> tuple[dict[str, list[Any]], dict[str, Any]]:

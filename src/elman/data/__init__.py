@@ -6,7 +6,7 @@ from elman.data.batching import Batch, StreamBatches, WindowBatches
 from elman.data.buckets import BucketBatches, in_batches, pad
 from elman.data.corpus import Rows, encode_corpus, split_tail
 from elman.data.decoders import Decoder
-from elman.data.files import fingerprint, read_blocks, text_files
+from elman.data.files import fingerprint, read_blocks, read_lines, text_files
 from elman.data.tables import Table, read_table, read_tables, table_fingerprint
 from elman.data.vocabulary import KINDS, UnknownSymbolError, Vocabulary
 
@@ -26,6 +26,7 @@ __all__ = [
     "in_batches",
     "pad",
     "read_blocks",
+    "read_lines",
     "read_table",
     "read_tables",
     "split_tail",

@@ -20,6 +20,7 @@ Unit = Literal["second", "business day", "month", "number"]
 
 _SECOND = np.dtype("datetime64[s]")
 _DAY = 86_400
+_ZONE = re.compile(r"(Z|[+-]\d\d:?\d\d)\s*$")
 _SECONDS = {"second": 1, "minute": 60, "hour": 3_600, "day": _DAY, "week": 7 * _DAY}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 _FORMATS = (
@@ -225,11 +226,10 @@ def parse_times(values: Sequence[Any], form: str | None = None) -> tuple[Times, 
     if isinstance(first, datetime | date | np.datetime64):
         return _each(values, _of_object), False
     if form is not None:
-        return _each(values, lambda value: datetime.strptime(str(value).strip(), form)), False
+        return _each(values, lambda value: _of_object(datetime.strptime(str(value).strip(), form))), False
     if isinstance(first, int | float) or re.fullmatch(r"-?\d+(\.0*)?", str(first).strip()):
         return _numbers(values)
-    zoned = re.search(r"(Z|[+-]\d\d:?\d\d)$", str(first).strip()) is not None
-    read = (lambda value: _of_object(datetime.fromisoformat(value))) if zoned else np.datetime64
+    read = (lambda value: _of_object(datetime.fromisoformat(value))) if _ZONE.search(str(first)) else _plain
     try:
         _each(values[:1], lambda value: read(str(value).strip()))
     except NoTimeError:
@@ -290,6 +290,12 @@ def _each(values: Sequence[Any], read: Any) -> Times:
         row = int(np.isnat(out).argmax())
         raise NoTimeError(row, values[row])
     return out
+
+
+def _plain(text: str) -> np.datetime64:
+    if _ZONE.search(text):
+        raise ValueError("a time zone, which the first time has not")
+    return np.datetime64(text)
 
 
 def _of_object(value: Any) -> Any:

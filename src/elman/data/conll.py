@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from elman.data.files import read_blocks
+from elman.data.files import read_lines
 from elman.errors import InputError
 
 FIELDS = {"upos": 3, "xpos": 4, "feats": 5, "deprel": 7}
@@ -109,17 +109,14 @@ def read_conll(path: str | Path, columns: Columns) -> Iterator[Sentence]:
 def _blocks(path: str | Path) -> Iterator[tuple[int, list[str]]]:
     """The lines of each sentence with the empty ones behind it, and the number of the first."""
     block: list[str] = []
-    number = start = 1
+    start = 1
     ended = False
-    for text in read_blocks([path]):
-        for line in text.removesuffix("\n").split("\n"):
-            line = line.removesuffix("\r")
-            if ended and line.strip(" "):
-                yield start, block
-                start, block, ended = number, [], False
-            block.append(line)
-            ended = ended or (not line.strip(" ") and len(block) > 1)
-            number += 1
+    for number, line in enumerate(read_lines(path), 1):
+        if ended and line.strip(" "):
+            yield start, block
+            start, block, ended = number, [], False
+        block.append(line)
+        ended = ended or (not line.strip(" ") and len(block) > 1)
     if block:
         yield start, block
 

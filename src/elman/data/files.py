@@ -87,6 +87,23 @@ def read_blocks(paths: Paths, block: int = 1 << 20) -> Iterator[str]:
             yield from _pieces(path, file, block)
 
 
+def read_lines(path: str | os.PathLike[str], *, keepends: bool = False) -> Iterator[str]:
+    """The lines of a UTF-8 file, whole however long, without their ends; \\n or \\r\\n ends a line, and nothing else.
+
+    Raises InputError as `read_blocks` does.
+    """
+    rest: list[str] = []
+    for text in read_blocks([path]):
+        *whole, last = text.split("\n")
+        for line in whole:
+            joined = "".join([*rest, line])
+            yield f"{joined}\n" if keepends else joined.removesuffix("\r")
+            rest = []
+        rest.append(last)
+    if joined := "".join(rest):
+        yield joined if keepends else joined.removesuffix("\r")
+
+
 def open_file(path: Path) -> FileIO:
     """`path` opened for reading bytes, unbuffered; InputError without the permission."""
     try:

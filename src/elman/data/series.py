@@ -65,10 +65,18 @@ class Series:
         return len(self.target)
 
     def tail(self, length: int) -> Series:
-        """Its last steps."""
+        """Its last steps, the first of which has the last number known before it where it has none of its own."""
         cut = max(0, len(self) - length)
-        covariates = {name: values[cut:] for name, values in self.covariates.items()}
-        return Series(self.name, self.start + cut, self.target[cut:], covariates, self.static)
+        covariates = {name: _tail(values, cut) for name, values in self.covariates.items()}
+        return Series(self.name, self.start + cut, _tail(self.target, cut), covariates, self.static)
+
+
+def _tail(values: Values, cut: int) -> Values:
+    kept = values[cut:].copy()
+    if len(kept) and kept.dtype != object:
+        known = np.flatnonzero(~np.isnan(values[: cut + 1]))
+        kept[:1] = values[known[-1:]] if len(known) else math.nan
+    return kept
 
 
 @dataclass(frozen=True)

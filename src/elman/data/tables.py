@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data.files import file_fingerprint, read_blocks
+from elman.data.files import file_fingerprint, read_lines
 from elman.errors import InputError
 from elman.settings import nearest
 
@@ -105,7 +105,7 @@ def read_table(source: Any, *, delimiter: str | None = None, quotes: bool | None
     path = Path(source)
     if path.suffix.lower() == ".parquet":
         return _parquet(path)
-    lines = (line for block in read_blocks([path]) for line in block.splitlines(keepends=True))
+    lines = read_lines(path, keepends=True)  # a quoted field may hold some
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         return _json_lines(str(path), lines)
     return _delimited(str(path), lines, delimiter, quotes)
@@ -205,7 +205,7 @@ def _parquet(path: Path) -> Table:
 
 def _frame(source: Any) -> Table:
     if isinstance(source, dict):
-        return _filled(Table("table", {str(name): list(values) for name, values in source.items()}))
+        return _filled(Table("table", _columns(source)))
     import narwhals
 
     try:
@@ -215,6 +215,21 @@ def _frame(source: Any) -> Table:
             f"{type(source).__name__} is no table, expected a file, a mapping of columns or a dataframe."
         ) from None
     return _filled(Table("dataframe", {str(n): v for n, v in frame.to_dict(as_series=False).items()}))
+
+
+def _columns(source: Mapping[Any, Any]) -> dict[str, list[Any]]:
+    columns = {}
+    for name, values in source.items():
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise InputError(f"table: column {name!r} is {values!r:.60}, expected a list of values.")
+        columns[str(name)] = list(values)
+    lengths = {name: len(values) for name, values in columns.items()}
+    for name, length in lengths.items():
+        if length != max(lengths.values()):
+            raise InputError(
+                f"table: column {name!r} has {length} values, expected {max(lengths.values())} as in the longest."
+            )
+    return columns
 
 
 def _filled(table: Table) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ def comparison_figure(curves: Sequence[Curve], compared: Compared, baselines: Ma
         _lines(scores, curves, across, compared)
     else:
         _points(scores, curves, colours, compared)
-    for style, (who, value) in zip(("--", ":", "-."), baselines.items(), strict=False):
+    for style, (who, value) in zip(itertools.cycle(("--", ":", "-.")), baselines.items(), strict=False):
         line = scores.axvline if not across else scores.axhline
         line(value, linestyle=style, color="#7a8594", lw=1.2, label=who)
     if baselines or across:
@@ -60,7 +61,8 @@ def _losses(axes: Axes, curves: Sequence[Curve], colours: Mapping[str, Any]) -> 
             points = [(r["step"], r[key]) for r in curve.records if r.get(key) is not None]
             if not points:
                 continue
-            label = curve.label if style == "-" and curve.label not in named else None
+            held_out = any(r.get("validation_loss") is not None for r in curve.records)
+            label = curve.label if (style == "-" or not held_out) and curve.label not in named else None
             named.update([curve.label] if label else [])
             steps, values = zip(*points, strict=True)
             marker = "o" if len(points) < 3 else None
@@ -68,7 +70,8 @@ def _losses(axes: Axes, curves: Sequence[Curve], colours: Mapping[str, Any]) -> 
     axes.set_xlabel("updates")
     axes.set_ylabel("loss (training dashed, held out solid)")
     axes.grid(axis="y", alpha=0.25)
-    axes.legend(frameon=False, fontsize="small")
+    if named:
+        axes.legend(frameon=False, fontsize="small")
 
 
 def _across(curves: Sequence[Curve]) -> str | None:

@@ -23,7 +23,8 @@ class BlankNetwork(nn.Module):
     """Scores of every item of a batch of sequences, none of which has seen the item itself.
 
     l_t = forward layers over edge, x_1, ..., x_(t-1);  r_t = backward layers over edge, x_n, ..., x_(t+1);
-    v_t = tanh(W [l_t, E x_(t-1), r_t, E x_(t+1)] + b);  s_t = E v_t + c;  P(x_t = k) = exp(s_t[k]) / sum over j of exp(s_t[j]).
+    v_t = tanh(W [l_t, E x_(t-1), r_t, E x_(t+1)] + b);  s_t = E v_t + c;
+    P(x_t = k) = exp(s_t[k]) / sum over j of exp(s_t[j]).
 
     E is the embedding matrix, which the layers read too (Press and Wolf 2017); `edge` stands beyond both ends of a
     sequence. The directions meet only in v_t: with several layers each has a stack of its own, since a second layer

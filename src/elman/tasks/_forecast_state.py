@@ -3,40 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elman.data.calendar import Frequency
-from elman.data.series import Columns, Covariate, Series
+from elman.data.series import LONGEST, Series
 from elman.errors import InputError
 from elman.tasks._forecast_windows import View
+
+_LARGEST = 1 << 53  # of whole numbers: all below are exact as floats
 
 
 def view_to_json(view: View) -> dict[str, Any]:
     return asdict(view)
 
 
-def view_from_json(value: Mapping[str, Any]) -> View:
-    """The view; raises KeyError, TypeError or ValueError where something is missing or of another kind."""
-    columns: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in value["columns"].items()}
-    covariates = tuple(
-        Covariate(**{**one, "categories": None if one["categories"] is None else tuple(one["categories"])})
-        for one in value["covariates"]
-    )
-    rest = {
-        f.name: value[f.name] for f in fields(View) if f.name not in ("frequency", "columns", "covariates")
-    }
-    view = View(
-        frequency=Frequency(**value["frequency"]), columns=Columns(**columns), covariates=covariates, **rest
-    )
-    sizes = (view.context, view.reach, view.horizon, view.frequency.step, *view.periods)
-    if not all(isinstance(size, int) and 0 < size <= 1 << 26 for size in sizes):
+def view_from_json(value: Any) -> View:
+    """The view; raises ValueError where something is missing, of another kind or out of range."""
+    view: View = _built(View, value)
+    frequency, periods = view.frequency, view.periods
+    sizes = (view.context, view.horizon, frequency.step, *periods)
+    if not periods or not all(0 < size <= LONGEST for size in sizes):
         raise ValueError("a size is out of range")
+    if not max(view.context, 2 * max(periods)) <= view.reach <= LONGEST:
+        raise ValueError(f"reach is {view.reach}")
+    if not 0 <= frequency.phase < frequency.step:
+        raise ValueError(f"phase is {frequency.phase}")
+    if sorted(each.name for each in view.covariates) != sorted(view.columns.covariates + view.columns.static):
+        raise ValueError("covariates and columns differ")
+    if any(each.scale <= 0 for each in view.covariates):
+        raise ValueError("a scale is not above 0")
     return view
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """The dataclass that `asdict` and JSON made this of."""
+    hints = get_type_hints(kind)
+    if not isinstance(value, dict) or value.keys() != hints.keys():
+        raise ValueError(f"{value!r:.60}, expected {', '.join(hints)}")
+    return kind(**{name: _typed(hint, value[name], name) for name, hint in hints.items()})
+
+
+def _typed(hint: Any, value: Any, name: str) -> Any:
+    if is_dataclass(hint):
+        return _built(hint, value)
+    kind, of = get_origin(hint), get_args(hint)
+    if kind is UnionType:
+        return None if value is None else _typed(of[0], value, name)
+    if kind is tuple and isinstance(value, list):
+        return tuple(_typed(of[0], each, name) for each in value)
+    fits = {
+        bool: type(value) is bool,
+        int: type(value) is int and abs(value) <= _LARGEST,
+        float: type(value) in (int, float) and abs(value) < math.inf,
+        str: type(value) is str,
+        Literal: type(value) is str and value in of,
+    }
+    if not fits.get(kind or hint, False):
+        raise ValueError(f"{name} is {value!r:.60}")
+    return value
 
 
 def series_to_json(series: Series) -> dict[str, Any]:
@@ -49,23 +78,44 @@ def series_to_json(series: Series) -> dict[str, Any]:
     }
 
 
-def series_from_json(value: Mapping[str, Any], kinds: Mapping[str, str]) -> Series:
+def series_from_json(value: Any, view: View) -> Series:
     """A series; raises KeyError, TypeError or ValueError where something is missing or of another kind."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r:.60} is no series")
+    kinds = {each.name: each.kind for each in view.covariates}
+    parts = {"covariates": view.columns.covariates, "static": view.columns.static}
+    for part, names in parts.items():
+        if not isinstance(value[part], dict) or value[part].keys() != set(names):
+            raise ValueError(f"{part} differ from the columns")
+    name, start = _typed(str, value["name"], "name"), _typed(int, value["start"], "start")
+    target = _array(value["target"], "number")
+    if np.isnan(target).all() or abs(start) * view.frequency.step > _LARGEST:
+        raise ValueError(f"series {name!r} has no value, or no time")
     covariates = {name: _array(values, kinds[name]) for name, values in value["covariates"].items()}
+    if any(len(values) < len(target) for values in covariates.values()):
+        raise ValueError("a covariate is shorter than its target")
     static = {name: _array([one], kinds[name])[0] for name, one in value["static"].items()}
-    return Series(
-        str(value["name"]), int(value["start"]), _array(value["target"], "number"), covariates, static
-    )
+    return Series(name, start, target, covariates, static)
 
 
 def _listed(values: NDArray[Any]) -> list[Any]:
     return [None if isinstance(v, float) and math.isnan(v) else v for v in values.tolist()]
 
 
-def _array(values: Sequence[Any], kind: str) -> NDArray[Any]:
-    if kind == "category":
-        return np.array(values, dtype=object)
-    return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+def _array(values: Any, kind: str) -> NDArray[Any]:
+    hint, missing = (str, None) if kind == "category" else (float, math.nan)
+    if not isinstance(values, list):
+        raise ValueError(f"{values!r:.60}, expected values")
+    known = [missing if value is None else _typed(hint, value, "a value") for value in values]
+    return np.array(known, dtype=object if kind == "category" else np.float64)
+
+
+def widening_from_json(value: Any, view: View) -> NDArray[np.float64]:
+    """The factors of the intervals, one for each step; raises ValueError."""
+    factors = _array(value, "number")
+    if factors.shape != (view.horizon,) or not (factors >= 0).all():
+        raise ValueError("widening is not one factor for each step")
+    return factors
 
 
 def joined(known: Sequence[Series], new: Sequence[Series], view: View) -> list[Series]:

@@ -45,7 +45,7 @@ class View:
     horizon: int
     periods: tuple[int, ...]
     calendar: bool
-    unknown: str
+    unknown: Literal["error", "map"]
 
     def forward(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values as the network sees them; InputError where they have no logarithm."""
@@ -232,6 +232,12 @@ def _origins(number: int, series: Series, first: int, last: int, horizon: int) -
     ahead = known[np.minimum(origins + horizon, len(series))] - known[origins]
     origins = origins[(known[origins] > 0) & (ahead > 0)]
     return np.stack([np.full(len(origins), number), origins], axis=1)
+
+
+def latest(places: Places, share: float) -> Places:
+    """The share of the origins that are farthest from the begin of their series, at least one."""
+    kept = max(1, round(share * len(places)))
+    return places[np.sort(np.argsort(places[:, 1], kind="stable")[-kept:])]
 
 
 def thinned(places: Places, most: int) -> Places:

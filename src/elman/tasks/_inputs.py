@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from elman.data import read_blocks
+from elman.data import read_lines
 from elman.errors import InputError
 
 _READ = 1 << 16  # bytes of standard input read at once
@@ -39,8 +39,7 @@ def text_groups(inputs: Sequence[str]) -> Iterator[list[str]]:
         if given == "-":
             yield from stdin_groups()
         elif is_file(given):
-            lines = (line for block in read_blocks([given]) for line in block.splitlines())
-            yield from grouped(lines)
+            yield from grouped(read_lines(given))
         else:
             yield [given]
 

@@ -51,6 +51,8 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     """Options of `evaluate`, as a dataclass: its keywords, and the flags of `elman evaluate`."""
     predicting: ClassVar[type[Any]] = NoOptions
     """Options of `answers`, as a dataclass: its keywords, and the flags of `elman predict`."""
+    needs_input: ClassVar[bool] = True
+    """Whether `answers` has nothing to say without any input."""
 
     # --- what a task defines
 

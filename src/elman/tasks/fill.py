@@ -118,6 +118,8 @@ class BlankFiller(SymbolOptions, Task):
 
         A blank that no known item fits has no guess. Raises InputError for a text without a blank.
         """
+        check(Filling(top_k=top_k, blank=blank))
+        self._fitted()
         if not blank.strip():
             raise InputError(f"blank is {blank!r}, expected a mark with something to see, such as [ ].")
         return [self._fill(text, top_k, blank, candidates) for text in texts]
@@ -185,7 +187,9 @@ class BlankFiller(SymbolOptions, Task):
             "held_out_sequences": len(held_out),
             "held_out_items": items,
             "held_out_unknown": 1 - known / items if items else 0.0,
-            "padding": data.BucketBatches(list(map(len, self._training)), self.batch_size).padding,
+            "padding": data.BucketBatches(
+                list(map(len, self._training)), self.batch_size, seed=self.seed
+            ).padding,
         }
 
     def _save(self, run: RunFolder) -> None:
@@ -275,7 +279,7 @@ class BlankFiller(SymbolOptions, Task):
 
     def _texts(self, files: list[Any]) -> list[str]:
         """The lines of files: those with something on them, or, as running text, all with their ends."""
-        lines = [line.removesuffix("\r") for file in data.text_files(files) for line in _lines(file)]
+        lines = [line for file in data.text_files(files) for line in data.read_lines(file)]
         if self.cut == "lines":
             lines = [line for line in lines if line.strip()]
         if not any(lines):
@@ -418,11 +422,6 @@ class _Problem:
 
     def sample(self) -> None:
         return None
-
-
-def _lines(file: Path) -> Iterator[str]:
-    for block in data.read_blocks([file]):
-        yield from block.removesuffix("\n").split("\n")
 
 
 def _places(length: int) -> NDArray[np.int64]:

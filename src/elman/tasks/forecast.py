@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -27,7 +29,7 @@ from elman.tasks import _forecast_state as state
 from elman.tasks._forecast_judging import BATCH, Predictor, compare, folds, truth
 from elman.tasks._forecast_options import Ahead, BackTest, SeriesOptions
 from elman.tasks._forecast_scores import LEVELS, MEDIAN
-from elman.tasks._forecast_windows import Places, Split, View, Windows, constant, thinned
+from elman.tasks._forecast_windows import Places, Split, View, Windows, constant, latest, thinned
 from elman.tasks._inputs import Answer
 from elman.tasks._task import Data, Scores, Task, sources
 
@@ -66,6 +68,7 @@ class Forecaster(SeriesOptions, Task):
     )
     evaluating: ClassVar[type[Any]] = BackTest
     predicting: ClassVar[type[Any]] = Ahead
+    needs_input: ClassVar[bool] = False
 
     horizon: int | None = option(None, "steps ahead [one season]", minimum=1)
     context: int | None = option(
@@ -170,13 +173,13 @@ class Forecaster(SeriesOptions, Task):
     def answers(self, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
         """CSV, one answer for each series; without inputs from the end of the training data; `-`: standard input."""
         for given in inputs or (None,):
-            table = self.predict(read_table(sys.stdin) if given == "-" else given, **options)
+            table = self.predict(_piped() if given == "-" else given, **options)
             names = list(table.columns)
             rows = [dict(zip(names, row, strict=True)) for row in zip(*table.columns.values(), strict=True)]
             for place, name in enumerate(dict.fromkeys(row["series"] for row in rows)):
                 own = [row for row in rows if row["series"] == name]
                 lines = [",".join(names)] if place == 0 else []
-                lines += [",".join(map(_field, row.values())) for row in own]
+                lines += [_csv(row.values()) for row in own]
                 yield Answer("\n".join(lines), {"series": name, "forecast": own})
 
     def save(self, path: str | Path) -> None:
@@ -234,6 +237,8 @@ class Forecaster(SeriesOptions, Task):
                 f"of horizon {horizon} beside validation {self.validation} and hold_out {self.hold_out}; shorten these."
             )
         self.view_ = self._learn_view(read.frequency, columns, periods, horizon)
+        if self.train_fraction < 1:
+            self._split = replace(self._split, train=latest(self._split.train, self.train_fraction))
         self.history_ = [one.tail(self.view_.reach + 1) for one in own]
         self.widening_ = np.ones(horizon)
         self.network_ = self._build()
@@ -269,11 +274,10 @@ class Forecaster(SeriesOptions, Task):
         content = run.read_json("task.json")
         try:
             self.view_ = state.view_from_json(content["view"])
-            kinds = {covariate.name: covariate.kind for covariate in self.view_.covariates}
-            self.history_ = [state.series_from_json(one, kinds) for one in content["history"]]
-            self.widening_ = np.array(content["widening"], dtype=np.float64)
-            if self.widening_.shape != (self.view_.horizon,):
-                raise ValueError("as many factors as steps are expected")
+            self.history_ = [state.series_from_json(one, self.view_) for one in content["history"]]
+            self.widening_ = state.widening_from_json(content["widening"], self.view_)
+            if not self.history_:
+                raise ValueError("no series")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{run.path / 'task.json'}: damaged ({error}).") from error
         self.network_ = self._build()
@@ -399,9 +403,6 @@ class _Problem:
         world = train.World.here()
         self._task, self._split = task, task._split
         self._places = self._split.train
-        if task.train_fraction < 1:
-            kept = max(1, round(task.train_fraction * len(self._places)))
-            self._places = self._places[np.sort(np.argsort(self._places[:, 1], kind="stable")[-kept:])]
         self._windows = Windows(task.view_, task._series, task.view_.horizon)
         self.model = task.network_
         self.model.trust(self._window(thinned(self._places, _TRUSTED)))
@@ -453,8 +454,19 @@ def _kinds(series: Series) -> dict[str, str]:
     }
 
 
-def _field(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _piped() -> Table:
+    try:
+        return read_table(sys.stdin)
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input is not UTF-8 ({error}). Convert it: iconv -t UTF-8") from error
+
+
+def _csv(values: Iterable[Any]) -> str:
+    """A line of CSV; numbers with six significant digits."""
+    line = io.StringIO()
+    told = (f"{value:.6g}" if isinstance(value, float) else value for value in values)
+    csv.writer(line, lineterminator="").writerow(told)
+    return line.getvalue()
 
 
 TASK = Forecaster

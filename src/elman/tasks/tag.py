@@ -84,10 +84,12 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
 
     def predict(self, sentences: Sequence[str | Sequence[str]]) -> list[list[str]]:
         """The tags of each sentence, given as words, or as text to split into them."""
+        self._fitted()
         return [found.paths[0] for found in self._decode(self._split(sentences))]
 
     def predict_proba(self, sentences: Sequence[str | Sequence[str]]) -> list[NDArray[np.float32]]:
         """The probability of each of `tags_` at each word: an array (words, tags) for each sentence."""
+        self._fitted()
         return [found.shares for found in self._decode(self._split(sentences))]
 
     def answers(self, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
