@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt $(shell find cpp -type f)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format docs bench clean
+.PHONY: help demo test check sanitize format docs bench clean
 
 help: ## show the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -27,12 +27,18 @@ demo: $(READY) ## train a character language model on real text and show what it
 test: $(READY) ## run all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
-check: $(READY) ## format, lint, types, layers between packages, generated pages
+check: $(READY) sanitize ## format, lint, types, layers between packages, generated pages, sanitizers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/elman cells --write docs/cells --check
+
+sanitize: $(READY) ## run the core under the thread, address and undefined sanitizers (two minutes)
+	for kind in thread address,undefined; do \
+	  $(BIN)/cmake -S . -B build/$$kind -DELMAN_SANITIZE=$$kind && $(BIN)/cmake --build build/$$kind --parallel 2 \
+	    && build/$$kind/sanitize || exit 1; \
+	done
 
 format: $(READY) ## format the code and mend what can be mended
 	$(BIN)/ruff format .

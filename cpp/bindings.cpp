@@ -38,8 +38,13 @@ elman::Cell cell_of(const char* name) {
     throw std::invalid_argument(std::string("no compiled cell named '") + name + "'");
 }
 
+/// bfloat16 means float32 arrays whose products may round their operands.
+bool is_narrow(const char* dtype) {
+    return std::strcmp(dtype, "bfloat16") == 0;
+}
+
 elman::Dtype dtype_of(const char* name) {
-    if (std::strcmp(name, "float32") == 0) return elman::Dtype::float32;
+    if (std::strcmp(name, "float32") == 0 || is_narrow(name)) return elman::Dtype::float32;
     if (std::strcmp(name, "float64") == 0) return elman::Dtype::float64;
     throw std::invalid_argument(std::string("no compiled kernels for dtype '") + name + "'");
 }
@@ -65,7 +70,7 @@ void forward(const char* cell, const char* dtype, Index steps, Index batch, Inde
              int threads) {
     Call call{};
     call.cell = cell_of(cell);
-    call.dtype = dtype_of(dtype);
+    call.dtype = dtype_of(dtype), call.narrow = is_narrow(dtype);
     call.steps = steps, call.batch = batch, call.input = input, call.hidden = hidden, call.output = output;
     call.threads = threads;
     call.x = pointer(x), call.symbols = pointer<const std::int64_t>(symbols);
@@ -87,7 +92,7 @@ void backward(const char* cell, const char* dtype, Index steps, Index batch, Ind
               Address grad_c_0, nb::tuple gradients, int threads) {
     Call call{};
     call.cell = cell_of(cell);
-    call.dtype = dtype_of(dtype);
+    call.dtype = dtype_of(dtype), call.narrow = is_narrow(dtype);
     call.steps = steps, call.batch = batch, call.input = input, call.hidden = hidden, call.output = output;
     call.threads = threads;
     call.x = pointer(x), call.symbols = pointer<const std::int64_t>(symbols);
@@ -112,7 +117,7 @@ Call sizes(const char* cell, const char* dtype, Index steps, Index batch, Index 
     static const char present = 0;
     Call call{};
     call.cell = cell_of(cell);
-    call.dtype = dtype_of(dtype);
+    call.dtype = dtype_of(dtype), call.narrow = is_narrow(dtype);
     call.steps = steps, call.batch = batch, call.input = input, call.hidden = hidden, call.output = output;
     call.directions = directions, call.threads = threads;
     if (output != hidden) call.parameters[0].w_hr = &present;
@@ -206,6 +211,9 @@ NB_MODULE(_core, module) {
     module.def(
         "cells", []() { return std::vector<std::string>(cell_names, cell_names + elman::cell_count); },
         "Names of the compiled cells.");
+    module.def(
+        "narrow", []() { return elman::kernels().narrow(); },
+        "Whether this processor multiplies bfloat16 faster than float32, on the instruction set in use.");
     module.def("isa", []() { return std::string(elman::kernels().name); }, "The instruction set in use.");
     module.def(
         "isas",

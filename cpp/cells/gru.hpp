@@ -14,15 +14,17 @@ struct Gru {
     static constexpr bool has_cell = false, two_products = false;
 
     template <bool Keep>
-    static ELMAN_INLINE void forward(S* slot, Index step, const S* h_prev, S* h, const S*, S*) {
+    static ELMAN_INLINE void forward(const S* slot, Index step, S* kept, Index kept_step, const S* h_prev, S* h,
+                                     const S*, S*) {
         const Vec<S> r = sigmoid<S>(load(slot + step));
         const Vec<S> z = sigmoid<S>(load(slot + 2 * step));
         const Vec<S> n = tanh<S>(load(slot) + r * load(slot + 3 * step));
         store(h, (S(1) - z) * n + z * load(h_prev));
         if (Keep) {
-            store(slot, n);
-            store(slot + step, r);
-            store(slot + 2 * step, z);
+            store(kept, n);
+            store(kept + kept_step, r);
+            store(kept + 2 * kept_step, z);
+            store(kept + 3 * kept_step, load(slot + 3 * step));
         }
     }
 

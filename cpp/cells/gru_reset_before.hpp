@@ -20,13 +20,14 @@ struct GruResetBefore {
     }
 
     template <bool Keep>
-    static ELMAN_INLINE void forward(S* slot, Index step, const S* h_prev, S* h, const S*, S*) {
+    static ELMAN_INLINE void forward(const S* slot, Index step, S* kept, Index kept_step, const S* h_prev, S* h,
+                                     const S*, S*) {
         const Vec<S> z = sigmoid<S>(load(slot + 2 * step));
         const Vec<S> n = tanh<S>(load(slot));
         store(h, (S(1) - z) * n + z * load(h_prev));
         if (Keep) {
-            store(slot, n);
-            store(slot + 2 * step, z);
+            store(kept, n);
+            store(kept + 2 * kept_step, z);
         }
     }
 

@@ -13,7 +13,8 @@ struct Lstm {
     static constexpr bool has_cell = true, two_products = false;
 
     template <bool Keep>
-    static ELMAN_INLINE void forward(S* slot, Index step, const S*, S* h, const S* c_prev, S* c_next) {
+    static ELMAN_INLINE void forward(const S* slot, Index step, S* kept, Index kept_step, const S*, S* h,
+                                     const S* c_prev, S* c_next) {
         const Vec<S> i = sigmoid<S>(load(slot));
         const Vec<S> f = sigmoid<S>(load(slot + step));
         const Vec<S> g = tanh<S>(load(slot + 2 * step));
@@ -22,10 +23,10 @@ struct Lstm {
         store(c_next, c);
         store(h, o * tanh<S>(c));
         if (Keep) {
-            store(slot, i);
-            store(slot + step, f);
-            store(slot + 2 * step, g);
-            store(slot + 3 * step, o);
+            store(kept, i);
+            store(kept + kept_step, f);
+            store(kept + 2 * kept_step, g);
+            store(kept + 3 * kept_step, o);
         }
     }
 

@@ -10,7 +10,8 @@ namespace elman::ELMAN_ISA {
 /// x_gate and h_gate name the torch gate (block of weight rows) behind each of them.
 /// cells with `two_products` first get h_gates of U h, then slot 0 of U_last aux, aux being what `reset` wrote.
 /// Pointers of the pointwise functions stand at one vector of units; slots are `step` apart.
-///   forward:  slot in (keeps activations if Keep), h_prev and c_prev in, h and c out (c only if has_cell)
+///   forward:  slot in, kept out (activations, if Keep; may be slot itself), h_prev and c_prev in, h and c out
+///             (c only if has_cell)
 ///   backward: grad_h in: d loss / d h; out: the part that reaches h_prev past the products;
 ///             grad_c in and out likewise; grad_slot out
 template <class S_, bool Tanh>
@@ -21,11 +22,11 @@ struct Rnn {
     static constexpr bool has_cell = false, two_products = false;
 
     template <bool Keep>
-    static ELMAN_INLINE void forward(S* slot, Index, const S*, S* h, const S*, S*) {
+    static ELMAN_INLINE void forward(const S* slot, Index, S* kept, Index, const S*, S* h, const S*, S*) {
         const Vec<S> a = load(slot);
         const Vec<S> y = Tanh ? tanh<S>(a) : relu<S>(a);
         store(h, y);
-        if (Keep) store(slot, y);
+        if (Keep) store(kept, y);
     }
 
     static ELMAN_INLINE void backward(const S* slot, Index, const S*, const S*, const S*, S* grad_h, S*, S* grad_slot) {

@@ -20,10 +20,11 @@ struct Panels {
     Index vectors = 0;  ///< of one gate
     int gates = 1;
     Index unpacked = 0;  ///< row stride, if data is a plain matrix of whole vectors instead
+    Index inner = 0;     ///< depth of the product; more than `depth` in pair panels (gemm/pairs.hpp)
 
     template <class Arena>
     static Panels make(Index depth, Index units, int gates, Arena& arena, bool filled = true) {
-        Panels p{nullptr, depth, units, padded<S>(units) / lanes<S>, gates, 0};
+        Panels p{nullptr, depth, units, padded<S>(units) / lanes<S>, gates, 0, depth};
         if (!filled) return p;
         p.data =
             static_cast<S*>(arena.take(static_cast<std::size_t>(depth * p.vectors * gates * lanes<S>) * sizeof(S)));
@@ -38,12 +39,19 @@ struct Panels {
         return one;
     }
     /// The same memory with fewer rows.
-    Panels cut(Index rows) const { return {data, rows, units, vectors, gates, 0}; }
+    Panels cut(Index rows) const { return {data, rows, units, vectors, gates, 0, rows}; }
+    /// Panel p alone in plain form, in other memory.
+    Panels plain(Index p, S* memory) const { return cut(inner).only(p, memory); }
     Index count() const { return gates > 1 ? vectors : (vectors + panel_width - 1) / panel_width; }
     /// First vector (of each gate) in panel p; first(count()) is the end.
     Index first(Index p) const { return gates > 1 ? p : vectors * p / count(); }
     int width(Index p) const { return gates > 1 ? gates : static_cast<int>(first(p + 1) - first(p)); }
     S* panel(Index p) const { return data + first(p) * lanes<S> * (unpacked ? 1 : gates * depth); }
+    /// Part `slice` of panel p for Product::ahead, null where a slice before was the last.
+    const S* slice(Index p, Index number) const {
+        constexpr Index values = ahead_bytes / static_cast<Index>(sizeof(S));
+        return number * values < width(p) * lanes<S> ? panel(p) + number * depth * values : nullptr;
+    }
     /// Distance of two rows of panel p.
     Index row(Index p) const { return unpacked ? unpacked : width(p) * lanes<S>; }
 };

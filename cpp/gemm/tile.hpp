@@ -22,7 +22,11 @@ struct Product {
     S* c;  ///< [m, n] at c + m * c_row + n * c_vec
     Index c_row;
     Index c_vec;
+    const W* ahead = nullptr;  ///< what the next products read, fetched meanwhile: ahead_bytes for each k; or null
 };
+
+/// Bytes fetched ahead for each k of a tile: half a line, so that a panel of n vectors takes 2 n tiles.
+inline constexpr Index ahead_bytes = 32;
 
 /// Widest panel, in vectors, of a plain product; a gate panel is as wide as the cell has gates.
 inline constexpr int panel_width = registers == 32 ? 4 : 3;
@@ -44,6 +48,8 @@ void tile(const Product<S, W>& p) {
 #pragma GCC unroll 16
         for (int n = 0; n < N; ++n) acc[m][n] = load(p.init + m * p.init_row + n * p.init_vec);
     const W* panel = p.panel;
+    const char* ahead = reinterpret_cast<const char*>(p.ahead ? p.ahead : p.panel);
+    const Index onward = p.ahead ? ahead_bytes : 0;
     for (Index s = 0; s < p.segments; ++s) {
         const S* a = p.a + s * p.a_segment;
         const Index row = Packed ? 1 : p.a_row;
@@ -52,6 +58,8 @@ void tile(const Product<S, W>& p) {
             Vec<S> w[N];
 #pragma GCC unroll 16
             for (int n = 0; n < N; ++n) w[n] = load_weight<S>(panel + n * lanes<S>);
+            __builtin_prefetch(ahead, 0, 2);
+            ahead += onward;
 #pragma GCC unroll 16
             for (int m = 0; m < M; ++m) {
                 const Vec<S> b = broadcast(a[m * row]);

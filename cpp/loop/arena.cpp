@@ -5,6 +5,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace elman {
@@ -27,6 +28,17 @@ void* map_pages(std::size_t bytes) {
     if (size >= huge) madvise(address, size, MADV_HUGEPAGE);
 #endif
     return address;
+}
+
+Index cache_bytes() {
+    static const Index bytes = [] {
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+        const long found = sysconf(_SC_LEVEL2_CACHE_SIZE);
+        if (found > 0) return static_cast<Index>(found);
+#endif
+        return Index(1) << 20;
+    }();
+    return bytes;
 }
 
 void unmap_pages(void* address) {

@@ -2,8 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace elman {
+
+using Index = std::int64_t;
 
 class Arena {
 public:
@@ -27,6 +30,9 @@ struct ArenaScope {
     Arena& arena = Arena::mine();
     ~ArenaScope() { arena.reset(); }
 };
+
+/// Bytes of the second-level cache of one core.
+Index cache_bytes();
 
 /// `bytes` on huge pages where the system has them.
 void* map_pages(std::size_t bytes);

@@ -17,7 +17,10 @@ public:
           z_(Sizes<C>::of(*d.call)),
           steps_(d.plan->steps),
           chunk_(chunk_of(z_, steps_)),
-          gradients_(d, z_, chunk_ * z_.batch, threads, arena) {
+          by_units_(prefers_units(call_, threads, tile_rows(panel_width),
+                                  C::gates * z_.hidden * z_.output * Index(sizeof(S)))),
+          pairs_(takes_pairs<S>(call_)),
+          gradients_(d, z_, chunk_ * z_.batch, threads, pairs_, arena) {
         const Index window = chunk_ * z_.batch;
         trace_ = Trace<C>::in(Trace<C>::reserved(call_, z_, d.number), z_, d.plan->offset[steps_], *d.plan);
         grad_slots_ = take<S>(arena, window * z_.slot_row);
@@ -29,20 +32,26 @@ public:
             grad_outs_ = take<S>(arena, window * z_.output_row);
         }
         const Parameters& w = d.parameters();
-        w_hh_ = weights(C::h_gates * z_.hidden, z_.output, w.w_hh, arena);
+        w_hh_ = weights(C::h_gates, z_.hidden, z_.output, w.w_hh, arena);
         if (C::two_products)
-            w_last_ = weights(z_.hidden, z_.hidden, static_cast<const S*>(w.w_hh) + last_rows(), arena);
-        if (z_.projected) w_hr_ = weights(z_.output, z_.hidden, w.w_hr, arena);
+            w_last_ = weights(1, z_.hidden, z_.hidden, static_cast<const S*>(w.w_hh) + last_rows(), arena);
+        if (z_.projected) w_hr_ = weights(1, z_.output, z_.hidden, w.w_hr, arena);
+        if (pairs_) {
+            const Index deepest = C::gates * (z_.hidden > z_.output ? z_.hidden : z_.output);
+            plain_size_ = deepest * panel_width * lanes<S>;
+            plain_ = take<S>(arena, threads * plain_size_);
+        }
         if (!call_.grad_x) return;
-        once_ = chunk_ == steps_;
-        w_ih_ = Panels<S>::make(C::x_gates * z_.hidden, z_.input, 1, arena, !once_);
+        once_ = chunk_ == steps_ && !pairs_;
+        w_ih_ = make_panels<S>(pairs_, C::x_gates, z_.hidden, z_.input, 1, arena, !once_);
         if (once_) panels_ = take<S>(arena, threads * w_ih_.panel_size());
         grad_x_row_ = row_stride<S>(padded<S>(z_.input));
         grad_x_ = take<S>(arena, window * grad_x_row_);
     }
 
     void run(Team& team, int me) {
-        const Split split = Split::of(team, me, z_.batch, tile_rows(panel_width));
+        const Split split = Split::of(team, me, z_.batch, pairs_ ? pair_tile_rows : tile_rows(panel_width), by_units_);
+        const PairUnit unit(pairs_);
         begin(me, team.size);
         team.barrier();
         for (Index to = steps_, from; to > 0; to = from) {
@@ -52,6 +61,8 @@ public:
             for (Index s = to; s-- > from;) step(split, chunk, s);
             if (gradients_.wanted()) gradients_.pack(trace_, chunk, rows);
             team.barrier();
+            if (pairs_) gradients_.pair(chunk, me, team.size);
+            if (pairs_) team.barrier();
             if (call_.grad_x && once_) {
                 const Range panels = share(w_ih_.count(), me, team.size);
                 input_gradient({0, chunk.rows}, panels, panels_ + me * w_ih_.panel_size());
@@ -80,9 +91,9 @@ private:
 
     /// Panels to pack a recurrent weight into; for a batch of one the weight itself, if its rows are whole vectors.
     /// The gates of a recurrent weight are in torch's order already.
-    Panels<S> weights(Index depth, Index units, const void* weight, Arena& arena) const {
+    Panels<S> weights(Index segments, Index depth, Index units, const void* weight, Arena& arena) const {
         const bool itself = z_.batch == 1 && units % lanes<S> == 0;
-        Panels<S> panels = Panels<S>::make(depth, units, 1, arena, !itself);
+        Panels<S> panels = make_panels<S>(pairs_, segments, depth, units, 1, arena, !itself);
         if (itself) panels.data = static_cast<S*>(const_cast<void*>(weight)), panels.unpacked = units;
         return panels;
     }
@@ -93,8 +104,12 @@ private:
         const Parameters& w = d_.parameters();
         static constexpr int first[] = {0};
         const auto each = [&](const Panels<S>& to, const void* from, const int* gates, int count) {
-            for (Index p = me; to.data && !to.unpacked && p < to.count(); p += parts)
-                pack_gates(to, p, static_cast<const S*>(from), gates, count);
+            for (Index p = me; to.data && !to.unpacked && p < to.count(); p += parts) {
+                const Panels<S> plain = pairs_ ? to.plain(p, plain_ + me * plain_size_) : to;
+                pack_gates(plain, p, static_cast<const S*>(from), gates, count);
+                if constexpr (sizeof(S) == 4)
+                    if (pairs_) to_pairs(plain.panel(p), count, to.inner / count, to.width(p), to.panel(p));
+            }
         };
         each(w_hh_, w.w_hh, C::h_gate, C::h_gates);
         each(w_last_, w.w_hh, C::last_gate, 1);
@@ -134,23 +149,23 @@ private:
         });
         if (z_.projected) {
             split.meet();
-            each_panel(split, w_hr_, active, [&](Index p, Index i, Index n) {
-                product(w_hr_, p, grad_out_, z_.output_row, 1, 0, grad_h_, z_.hidden_row, false, i, n);
+            each_panel(split, w_hr_, active, [&](Index p, const S* ahead, Index i, Index n) {
+                product(w_hr_, p, ahead, grad_out_, z_.output_row, 1, 0, grad_h_, z_.hidden_row, false, i, n);
             });
         }
         const Range vectors = hidden_vectors(split);
         split.rows(active, [&](Index i, Index n) { pointwise(grad_slots, vectors, s, i, n); });
         if constexpr (C::two_products) {
             split.meet();
-            each_panel(split, w_last_, active, [&](Index p, Index i, Index n) {
-                product(w_last_, p, grad_slots, z_.slot_row, 1, 0, grad_aux_, z_.hidden_row, false, i, n);
+            each_panel(split, w_last_, active, [&](Index p, const S* ahead, Index i, Index n) {
+                product(w_last_, p, ahead, grad_slots, z_.slot_row, 1, 0, grad_aux_, z_.hidden_row, false, i, n);
             });
             split.rows(active, [&](Index i, Index n) { reset(grad_slots, vectors, s, i, n); });
         }
         split.meet();
         const bool onto = !z_.projected;
-        each_panel(split, w_hh_, active, [&](Index p, Index i, Index n) {
-            product(w_hh_, p, grad_slots + C::h_first * z_.step, z_.slot_row, C::h_gates, z_.step, flowing(),
+        each_panel(split, w_hh_, active, [&](Index p, const S* ahead, Index i, Index n) {
+            product(w_hh_, p, ahead, grad_slots + C::h_first * z_.step, z_.slot_row, C::h_gates, z_.step, flowing(),
                     z_.output_row, onto, i, n);
         });
         split.meet();
@@ -159,7 +174,11 @@ private:
     template <class F>
     ELMAN_INLINE void each_panel(const Split& split, const Panels<S>& w, Index active, F run) {
         const Range panels = split.panels(w.count());
-        for (Index p = panels.begin; p < panels.end; ++p) split.rows(active, [&](Index i, Index n) { run(p, i, n); });
+        for (Index p = panels.begin; p < panels.end; ++p) {
+            const Index next = p + 1 < panels.end ? p + 1 : panels.begin;
+            Index slice = 0;
+            split.rows(active, [&](Index i, Index n) { run(p, w.unpacked ? nullptr : w.slice(next, slice++), i, n); });
+        }
     }
 
     /// Vectors of the hidden units whose gradient this thread also computes: the split of a plain product's panels.
@@ -192,13 +211,13 @@ private:
     }
 
     /// to = (onto ? to : 0) + from W for panel p of a plain product.
-    void product(const Panels<S>& w, Index p, const S* from, Index from_row, Index segments, Index segment, S* to,
-                 Index to_row, bool onto, Index i, Index n) {
+    void product(const Panels<S>& w, Index p, const S* ahead, const S* from, Index from_row, Index segments,
+                 Index segment, S* to, Index to_row, bool onto, Index i, Index n) {
         S* c = to + i * to_row + units_of(w, p).begin;
         Product<S> product{from + i * from_row,
                            from_row,
                            segments,
-                           w.depth / segments,
+                           w.inner / segments,
                            segment,
                            w.panel(p),
                            c,
@@ -206,7 +225,8 @@ private:
                            lanes<S>,
                            c,
                            to_row,
-                           lanes<S>};
+                           lanes<S>,
+                           ahead};
         if (!onto) {
             product.init = zeros<S>;
             product.init_row = product.init_vec = 0;
@@ -214,7 +234,7 @@ private:
         if (z_.batch == 1)
             multiply_single(product, w.width(p), w.row(p));
         else
-            multiply<S>(product, w.width(p), n);
+            multiply_either<S>(pairs_, product, w.width(p), n);
     }
 
     ELMAN_INLINE void pointwise(S* grad_slots, Range vectors, Index s, Index i, Index n) {
@@ -241,7 +261,8 @@ private:
         for (Index p = panels.begin; p < panels.end; ++p) {
             const Panels<S> w = memory ? w_ih_.only(p, memory) : w_ih_;
             if (memory) pack_gates(w, p, static_cast<const S*>(d_.parameters().w_ih), C::x_gate, C::x_gates);
-            multiply<S>(
+            multiply_either<S>(
+                pairs_,
                 {grad_slots_ + rows.begin * z_.slot_row, z_.slot_row, C::x_gates, z_.hidden, z_.step, w.panel(p),
                  zeros<S>, 0, 0, grad_x_ + rows.begin * grad_x_row_ + units_of(w, p).begin, grad_x_row_, lanes<S>},
                 w.width(p), rows.end - rows.begin);
@@ -274,12 +295,14 @@ private:
     const Call& call_;
     Sizes<C> z_;
     Index steps_, chunk_;
+    bool by_units_, pairs_;
     Gradients<C> gradients_;
     Trace<C> trace_;
     Panels<S> w_ih_, w_hh_, w_last_, w_hr_;
     S *grad_slots_ = nullptr, *grad_h_ = nullptr, *grad_c_ = nullptr, *grad_aux_ = nullptr;
     S *grad_out_ = nullptr, *grad_outs_ = nullptr, *grad_x_ = nullptr;
-    S* panels_ = nullptr;
+    S *panels_ = nullptr, *plain_ = nullptr;
+    Index plain_size_ = 0;
     Index grad_x_row_ = 0;
     bool once_ = false;
 };

@@ -31,6 +31,7 @@ struct ParameterGradients {
 struct Call {
     Cell cell;
     Dtype dtype;
+    bool narrow;  ///< float32 only: products may round their operands to bfloat16; sums and states stay float32
     Index steps, batch, input, hidden, output;  ///< T, B, I (or the vocabulary), H, P
     int directions;                             ///< 1 or 2
     int threads;                                ///< at most so many, or -n: n exactly; the result does not depend on it
@@ -73,6 +74,7 @@ struct Kernels {
     void (*backward)(const Call&);
     std::size_t (*reserve_bytes)(const Call&);
     int (*threads)(const Call&);  ///< threads a call takes
+    bool (*narrow)();             ///< whether products of bfloat16 operands are faster here
     CellInfo (*info)(Cell);
     Stream* (*make_stream)(const StreamSpec&);                                   ///< owned by the caller
     void (*pointwise)(int function, Dtype, const void* in, void* out, Index n);  ///< 0 sigmoid, 1 tanh; for tests

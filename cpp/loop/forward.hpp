@@ -14,15 +14,28 @@ public:
     Forward(const Direction& d, int threads, Arena& arena) : d_(d), call_(*d.call), z_(Sizes<C>::of(*d.call)) {
         const Index steps = d.plan->steps, total = d.plan->offset[steps];
         keep_ = call_.reserve != nullptr;
-        chunk_ = chunk_steps(threads * chunk_values / z_.slot_row, z_.batch);
+        direct_ = z_.batch == 1 || total <= few;
+        fused_ = !direct_ && z_.batch >= enough;
+        pairs_ = fused_ && takes_pairs<S>(call_);
+        by_units_ = prefers_units(call_, threads, tile_rows(C::h_gates > 1 ? C::h_gates : panel_width),
+                                  C::gates * z_.hidden * (z_.input + z_.output) * Index(sizeof(S)));
+        chunk_ =
+            fused_ ? chunk_steps(fused_rows, z_.batch) : chunk_steps(threads * chunk_values / z_.slot_row, z_.batch);
         if (chunk_ > steps) chunk_ = steps;
         const Index window = chunk_ * z_.batch < total ? chunk_ * z_.batch : total;
         void* memory = keep_ ? Trace<C>::reserved(call_, z_, d.number) : arena.take(Trace<C>::bytes(z_, window));
         trace_ = Trace<C>::in(memory, z_, keep_ ? total : window, *d.plan);
-        direct_ = z_.batch == 1 || total <= few;
-        w_hh_ = Panels<S>::make(z_.output, z_.hidden, C::h_gates, arena, !direct_);
-        w_last_ = Panels<S>::make(z_.hidden, z_.hidden, 1, arena, !direct_ && C::two_products);
-        w_hr_ = Panels<S>::make(z_.hidden, z_.output, 1, arena, !direct_ && z_.projected);
+        const auto panels = [&](Index depth, Index units, int gates, bool filled) {
+            return make_panels<S>(pairs_, 1, depth, units, gates, arena, filled);
+        };
+        w_hh_ = panels(z_.output, z_.hidden, C::h_gates, !direct_);
+        w_last_ = panels(z_.hidden, z_.hidden, 1, !direct_ && C::two_products);
+        w_hr_ = panels(z_.hidden, z_.output, 1, !direct_ && z_.projected);
+        if (pairs_) {
+            const Index deepest = z_.input > z_.hidden && call_.x ? z_.input : z_.hidden;
+            plain_size_ = deepest * (C::gates > panel_width ? C::gates : panel_width) * lanes<S>;
+            plain_ = take<S>(arena, threads * plain_size_);
+        }
         bias_ = take<S>(arena, z_.slot_row);
         if (call_.symbols) {
             table_ = SymbolTable<C>(d, z_, arena);
@@ -33,14 +46,15 @@ public:
             x_row_ = row_stride<S>(z_.input);
             x_window_ = take<S>(arena, window * x_row_);
         }
-        once_ = chunk_ == steps && !x_window_;
-        w_ih_ = Panels<S>::make(z_.input, z_.hidden, C::x_gates, arena, total > few && !once_);
+        once_ = chunk_ == steps && !x_window_ && !fused_;
+        w_ih_ = panels(z_.input, z_.hidden, C::x_gates, total > few && !once_);
         if (once_ && total > few) panels_ = take<S>(arena, threads * w_ih_.panel_size());
     }
 
     void run(Team& team, int me) {
         constexpr int width = C::h_gates > 1 ? C::h_gates : panel_width;
-        const Split split = Split::of(team, me, z_.batch, tile_rows(width));
+        const Split split = Split::of(team, me, z_.batch, pairs_ ? pair_tile_rows : tile_rows(width), by_units_);
+        const PairUnit unit(pairs_);
         begin(me, team.size);
         team.barrier();
         pack(me, team.size);
@@ -51,14 +65,11 @@ public:
             if (!keep_) trace.from = from;
             const Chunk chunk = Chunk::of(*d_.plan, from, to);
             const Range rows = share(chunk.rows, me, team.size);
-            if (call_.symbols)
-                look_up(trace, from, rows);
-            else if (panels_)
-                project_once(trace, chunk, me, team.size);
-            else
-                project(trace, chunk, rows);
+            if (x_window_) gather(chunk, rows);
+            if (!fused_) fill_slots(trace, chunk, rows, me, team.size);
             team.barrier();
-            for (Index s = from; s < to; ++s) keep_ ? step<true>(trace, split, s) : step<false>(trace, split, s);
+            for (Index s = from; s < to; ++s)
+                keep_ ? step<true>(trace, split, chunk, s) : step<false>(trace, split, chunk, s);
             team.barrier();
             emit(trace, chunk, rows);
             if (!keep_ && to < d_.plan->steps) carry(trace, to, share(d_.plan->active[to], me, team.size));
@@ -67,8 +78,16 @@ public:
 
 private:
     static constexpr Index chunk_values =
-        (Index(1) << 20) / sizeof(S);  // of slots for each thread: a chunk stays in its cache
-    static constexpr Index few = 4;    // rows for which packing costs more than it saves
+        (Index(1) << 20) / sizeof(S);         // of slots for each thread: a chunk stays in its cache
+    static constexpr Index few = 4;           // rows for which packing costs more than it saves
+    static constexpr Index enough = 12;       // rows of a step for which its input product needs no other steps' rows
+    static constexpr Index fused_rows = 256;  // of a chunk without an input product of its own
+
+    /// Where the slots of some ranks and the units of one panel are computed: in the trace, or in the nearest cache.
+    struct Place {
+        S* at;
+        Index row, step;
+    };
 
     /// Biases, the initial state, zeros past the ends, and the final state of empty rows.
     void begin(int me, int parts) {
@@ -94,8 +113,12 @@ private:
     void pack(int me, int parts) {
         const Parameters& w = d_.parameters();
         const auto each = [&](const Panels<S>& to, const void* from, const int* gates) {
-            for (Index p = me; to.data && p < to.count(); p += parts)
-                pack_transposed(to, p, static_cast<const S*>(from), to.units, gates);
+            for (Index p = me; to.data && p < to.count(); p += parts) {
+                const Panels<S> plain = pairs_ ? to.plain(p, plain_ + me * plain_size_) : to;
+                pack_transposed(plain, p, static_cast<const S*>(from), to.units, gates);
+                if constexpr (sizeof(S) == 4)
+                    if (pairs_) to_pairs(plain.panel(p), 1, to.inner, to.width(p), to.panel(p));
+            }
         };
         each(w_hh_, w.w_hh, C::h_gate);
         each(w_last_, w.w_hh, C::last_gate);
@@ -106,15 +129,26 @@ private:
             table_.fill(z_, static_cast<const S*>(w.w_ih), bias_, share(table_.symbols.distinct, me, parts));
     }
 
+    /// The real steps `rows` of the chunk of x, one row after the other.
+    void gather(const Chunk& chunk, Range rows) {
+        each_step(*d_.plan, chunk, rows, [&](Index s, Index i, Index n, Index row) {
+            for (Index k = 0; k < n; ++k)
+                copy(x_window_ + (row + k) * x_row_,
+                     static_cast<const S*>(call_.x) + d_.at(s, i + k, call_.x_step, call_.x_row), z_.input);
+        });
+    }
+
+    void fill_slots(const Trace<C>& trace, const Chunk& chunk, Range rows, int me, int parts) {
+        if (call_.symbols)
+            look_up(trace, chunk.from, rows);
+        else if (panels_)
+            project_once(trace, chunk, me, parts);
+        else
+            project(trace, chunk, rows);
+    }
+
     /// Slots before the recurrent product, for the real steps `rows` of the chunk.
     void project(const Trace<C>& trace, const Chunk& chunk, Range rows) {
-        if (x_window_) {
-            each_step(*d_.plan, chunk, rows, [&](Index s, Index i, Index n, Index row) {
-                for (Index k = 0; k < n; ++k)
-                    copy(x_window_ + (row + k) * x_row_,
-                         static_cast<const S*>(call_.x) + d_.at(s, i + k, call_.x_step, call_.x_row), z_.input);
-            });
-        }
         const S* x = x_window_ ? x_window_ : x_ + d_.plan->offset[chunk.from] * x_row_;
         S* slots = trace.slots_at(chunk.from) + rows.begin * z_.slot_row;
         if (!w_ih_.data) {
@@ -165,26 +199,52 @@ private:
     }
 
     template <bool Keep>
-    void step(const Trace<C>& trace, const Split& split, Index s) {
+    void step(const Trace<C>& trace, const Split& split, const Chunk& chunk, Index s) {
         const Index active = d_.plan->active[s];
         const Range panels = split.panels(w_hh_.count());
-        for (Index p = panels.begin; p < panels.end; ++p)
+        const S* x = fused_ && !call_.symbols ? x_at(chunk, s) : nullptr;
+        alignas(64) S near[near_values];
+        if (split.by_units) {  // what other cores wrote
+            const Index begin = w_hh_.first(panels.begin) * lanes<S>, end = w_hh_.first(panels.end) * lanes<S>;
+            fetch(trace.h_at(s - 1), z_.output_row, active, begin);
+            fetch(trace.h_at(s - 1) + end, z_.output_row, active, z_.output - end);
+        }
+        const S* x_next = x && s + 1 < chunk.to ? x_at(chunk, s + 1) : nullptr;
+        for (Index p = panels.begin; p < panels.end; ++p) {
+            const Range units = units_of(w_hh_, p);
+            const Index next = p + 1 < panels.end ? p + 1 : panels.begin;
+            Index slice = 0;
             split.rows(active, [&](Index i, Index n) {
-                recurrent(trace, w_hh_, p, C::h_gate, trace.h_at(s - 1), z_.output_row, C::h_first, s, i, n);
-                if (z_.batch > 1) after_product<Keep>(trace, units_of(w_hh_, p), s, i, n);
+                const Place place = fused_ && !C::two_products ? near_place(near) : place_of(trace, s, i, units.begin);
+                if (fused_) {
+                    const S* ahead = x_next && p == panels.begin ? x_next + i * x_row_
+                                     : x                         ? w_ih_.slice(next, slice)
+                                                                 : nullptr;
+                    prepare(place, x, p, ahead, s, i, n);
+                }
+                recurrent(w_hh_, p, next, slice++, C::h_gate, trace.h_at(s - 1) + i * z_.output_row, z_.output_row,
+                          place, C::h_first, n);
+                if (z_.batch > 1) after_product<Keep>(trace, place, units, s, i, n);
             });
+        }
         // One row alone: all products first, so that the gates of several vectors overlap.
         if (z_.batch == 1 && active && panels.end > panels.begin)
-            after_product<Keep>(trace, {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0,
-                                1);
+            after_product<Keep>(trace, place_of(trace, s, 0, units_of(w_hh_, panels.begin).begin),
+                                {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0, 1);
         if constexpr (C::two_products) {
             split.meet();
             const Range last = split.panels(w_last_.count());
-            for (Index p = last.begin; p < last.end; ++p)
+            for (Index p = last.begin; p < last.end; ++p) {
+                const Range units = units_of(w_last_, p);
+                const Index next = p + 1 < last.end ? p + 1 : last.begin;
+                Index slice = 0;
                 split.rows(active, [&](Index i, Index n) {
-                    recurrent(trace, w_last_, p, C::last_gate, trace.aux_at(s), z_.hidden_row, 0, s, i, n);
-                    pointwise<Keep>(trace, units_of(w_last_, p), s, i, n);
+                    const Place place = place_of(trace, s, i, units.begin);
+                    recurrent(w_last_, p, next, slice++, C::last_gate, trace.aux_at(s) + i * z_.hidden_row,
+                              z_.hidden_row, place, 0, n);
+                    pointwise<Keep>(trace, place, units, s, i, n);
                 });
+            }
         }
         if (z_.projected) {
             split.meet();
@@ -196,30 +256,66 @@ private:
     }
 
     template <bool Keep>
-    ELMAN_INLINE void after_product(const Trace<C>& trace, Range units, Index s, Index i, Index n) {
+    ELMAN_INLINE void after_product(const Trace<C>& trace, const Place& place, Range units, Index s, Index i, Index n) {
         if constexpr (C::two_products)
             reset(trace, units, s, i, n);
         else
-            pointwise<Keep>(trace, units, s, i, n);
+            pointwise<Keep>(trace, place, units, s, i, n);
     }
 
-    /// Adds the recurrent product of panel p to the slots of ranks [i, i + n).
-    void recurrent(const Trace<C>& trace, const Panels<S>& w, Index p, const int* gate, const S* from, Index from_row,
-                   int slot, Index s, Index i, Index n) {
-        S* c = trace.slots_at(s) + i * z_.slot_row + slot * z_.step;
-        const S* a = from + i * from_row;
+    static constexpr Index near_step = (C::h_gates > 1 ? 1 : panel_width) * lanes<S>;
+    static constexpr Index near_values = 16 * C::slots * near_step;
+
+    static Place near_place(S* memory) { return {memory, C::slots * near_step, near_step}; }
+    Place place_of(const Trace<C>& trace, Index s, Index i, Index unit) const {
+        return {trace.slots_at(s) + i * z_.slot_row + unit, z_.slot_row, z_.step};
+    }
+
+    /// Rows of x at step s, x_row_ apart.
+    const S* x_at(const Chunk& chunk, Index s) const {
+        return x_window_ ? x_window_ + (d_.plan->offset[s] - d_.plan->offset[chunk.from]) * x_row_
+                         : x_ + d_.plan->offset[s] * x_row_;
+    }
+
+    /// Slots of panel p before the recurrent product, for ranks [i, i + n).
+    void prepare(const Place& place, const S* x, Index p, const S* ahead, Index s, Index i, Index n) const {
+        const Range units = units_of(w_hh_, p);
+        const Index width = units.end - units.begin;
+        if (call_.symbols) {
+            const std::int32_t* number = table_.symbols.number + d_.plan->offset[s] + i;
+            for (Index r = 0; r < n; ++r)
+                for (int slot = 0; slot < C::slots; ++slot)
+                    copy(place.at + r * place.row + slot * place.step,
+                         table_.rows + number[r] * z_.slot_row + slot * z_.step + units.begin, width);
+            return;
+        }
+        const bool several = C::x_gates > 1;
+        multiply_either<S>(pairs_,
+                           {x + i * x_row_, x_row_, 1, z_.input, 0, w_ih_.panel(p), bias_ + units.begin, 0,
+                            several ? z_.step : lanes<S>, place.at, place.row, several ? place.step : lanes<S>, ahead},
+                           w_ih_.width(p), n);
+        for (Index r = 0; r < n; ++r)
+            for (int slot = C::x_gates; slot < C::slots; ++slot)
+                copy(place.at + r * place.row + slot * place.step, bias_ + slot * z_.step + units.begin, width);
+    }
+
+    /// Adds the recurrent product of panel p, from n rows a, to their slots from `slot` on.
+    void recurrent(const Panels<S>& w, Index p, Index next, Index slice, const int* gate, const S* a, Index a_row,
+                   const Place& place, int slot, Index n) const {
+        S* at = place.at + slot * place.step;
         const Range units = units_of(w, p);
         if (w.data) {
-            const Index vec = w.gates > 1 ? z_.step : lanes<S>;
-            S* at = c + units.begin;
-            return multiply<S>({a, from_row, 1, w.depth, 0, w.panel(p), at, z_.slot_row, vec, at, z_.slot_row, vec},
-                               w.width(p), n);
+            const Index vec = w.gates > 1 ? place.step : lanes<S>;
+            return multiply_either<S>(
+                pairs_,
+                {a, a_row, 1, w.inner, 0, w.panel(p), at, place.row, vec, at, place.row, vec, w.slice(next, slice)},
+                w.width(p), n);
         }
         const S* direct = static_cast<const S*>(d_.parameters().w_hh);
         for (Index r = 0; r < n; ++r)
             for (int g = 0; g < w.gates; ++g) {
-                S* y = c + r * z_.slot_row + g * z_.step;
-                multiply_direct(direct + gate[g] * z_.hidden * w.depth, z_.hidden, w.depth, a + r * from_row, y, y,
+                S* y = at - units.begin + r * place.row + g * place.step;
+                multiply_direct(direct + gate[g] * z_.hidden * w.inner, z_.hidden, w.inner, a + r * a_row, y, y,
                                 units.begin, units.end);
             }
     }
@@ -229,9 +325,10 @@ private:
         S* c = trace.h_at(s) + i * z_.output_row;
         const Range units = units_of(w_hr_, p);
         if (w_hr_.data)
-            return multiply<S>({a, z_.hidden_row, 1, z_.hidden, 0, w_hr_.panel(p), zeros<S>, 0, 0, c + units.begin,
-                                z_.output_row, lanes<S>},
-                               w_hr_.width(p), n);
+            return multiply_either<S>(pairs_,
+                                      {a, z_.hidden_row, 1, z_.hidden, 0, w_hr_.panel(p), zeros<S>, 0, 0,
+                                       c + units.begin, z_.output_row, lanes<S>},
+                                      w_hr_.width(p), n);
         for (Index r = 0; r < n; ++r) {
             clear(c + r * z_.output_row + units.begin, units.end - units.begin);
             multiply_direct(static_cast<const S*>(d_.parameters().w_hr), z_.output, z_.hidden, a + r * z_.hidden_row,
@@ -248,14 +345,15 @@ private:
     }
 
     template <bool Keep>
-    ELMAN_INLINE void pointwise(const Trace<C>& trace, Range units, Index s, Index i, Index n) {
+    ELMAN_INLINE void pointwise(const Trace<C>& trace, const Place& place, Range units, Index s, Index i, Index n) {
         S* h = z_.projected ? trace.aux_at(s) : trace.h_at(s);
         const Index h_row = z_.projected ? z_.hidden_row : z_.output_row;
         const S *h_prev = trace.h_at(s - 1), *c_prev = C::has_cell ? trace.c_at(s - 1) : nullptr;
         S *c = C::has_cell ? trace.c_at(s) : nullptr, *slots = trace.slots_at(s);
         for (Index u = units.begin; u < units.end; u += lanes<S>)
             for (Index r = i; r < i + n; ++r)
-                C::template forward<Keep>(slots + r * z_.slot_row + u, z_.step, h_prev + r * z_.output_row + u,
+                C::template forward<Keep>(place.at + (r - i) * place.row + u - units.begin, place.step,
+                                          slots + r * z_.slot_row + u, z_.step, h_prev + r * z_.output_row + u,
                                           h + r * h_row + u, c_prev + r * z_.hidden_row + u, c + r * z_.hidden_row + u);
     }
 
@@ -289,12 +387,13 @@ private:
     Direction d_;
     const Call& call_;
     Sizes<C> z_;
-    bool keep_, direct_, once_ = false;
+    bool keep_, direct_, fused_, pairs_, by_units_, once_ = false;
     Index chunk_;
     Trace<C> trace_;
     Panels<S> w_ih_, w_hh_, w_last_, w_hr_;
     SymbolTable<C> table_;
-    S *bias_ = nullptr, *panels_ = nullptr;
+    S *bias_ = nullptr, *panels_ = nullptr, *plain_ = nullptr;
+    Index plain_size_ = 0;
     const S* x_ = nullptr;
     Index x_row_ = 0;
     S* x_window_ = nullptr;

@@ -11,18 +11,20 @@ class Gradients {
     using S = typename C::S;
 
 public:
-    Gradients(const Direction& d, const Sizes<C>& z, Index chunk, int threads, Arena& arena)
-        : d_(d), z_(z), want_(d.call->gradients[d.number]) {
+    Gradients(const Direction& d, const Sizes<C>& z, Index chunk, int threads, bool pairs, Arena& arena)
+        : d_(d), z_(z), want_(d.call->gradients[d.number]), pairs_(pairs), high_(pairs ? pair_tile_rows : packed_rows) {
         if (want_.w_ih && d.call->symbols) {
             symbols_ = Symbols(d, arena);
             table_ = take<S>(arena, symbols_.distinct * z.slot_row);
         }
-        if (want_.w_ih && !d.call->symbols) x_ = Panels<S>::make(chunk, z.input, 1, arena);
-        if (want_.w_hh) h_ = Panels<S>::make(chunk, z.output, 1, arena);
-        if ((want_.w_hh && C::two_products) || want_.w_hr) aux_ = Panels<S>::make(chunk, z.hidden, 1, arena);
+        if (want_.w_ih && !d.call->symbols) plain_[0] = Panels<S>::make(chunk, z.input, 1, arena);
+        if (want_.w_hh) plain_[1] = Panels<S>::make(chunk, z.output, 1, arena);
+        if ((want_.w_hh && C::two_products) || want_.w_hr) plain_[2] = Panels<S>::make(chunk, z.hidden, 1, arena);
+        for (int n = 0; n < 3; ++n)
+            if (pairs_ && plain_[n].data) paired_[n] = make_panels<S>(true, 1, chunk, plain_[n].units, 1, arena, true);
         bias_ = take<S>(arena, z.slot_row);
-        tile_row_ = chunk * packed_rows + 64;
-        tiles_ = take<S>(arena, threads * tile_row_);
+        tile_row_ = (chunk + lanes<S>)*high_ + 64;
+        tiles_ = take<S>(arena, threads * block_tiles * tile_row_);
     }
 
     bool wanted() const { return want_.w_ih || want_.w_hh || want_.b_ih || want_.b_hh || want_.w_hr; }
@@ -43,7 +45,7 @@ public:
     /// Lays the factors of a chunk out for `accumulate`.
     void pack(const Trace<C>& trace, const Chunk& chunk, Range rows) const {
         const Call& call = *d_.call;
-        const Panels<S> x = x_.cut(chunk.rows), h = h_.cut(chunk.rows), aux = aux_.cut(chunk.rows);
+        const Panels<S> x = plain_[0].cut(chunk.rows), h = plain_[1].cut(chunk.rows), aux = plain_[2].cut(chunk.rows);
         each_step(*d_.plan, chunk, rows, [&](Index s, Index i, Index n, Index row) {
             for (Index p = 0; p < h.count(); ++p)
                 pack_rows(h, p, row, trace.h_at(s - 1) + i * z_.output_row, z_.output_row, n, z_.output);
@@ -56,19 +58,42 @@ public:
         });
     }
 
+    /// Rounds what `pack` laid out.
+    void pair(const Chunk& chunk, int me, int parts) const {
+        if constexpr (sizeof(S) == 4)
+            for (int n = 0; n < 3; ++n) {
+                if (!paired_[n].data) continue;
+                const Panels<S> from = plain_[n].cut(chunk.rows), to = paired_[n].cut(pair_rows(1, chunk.rows));
+                for (Index p = me; p < from.count(); p += parts)
+                    to_pairs(from.panel(p), 1, chunk.rows, from.width(p), to.panel(p));
+            }
+    }
+
     /// Adds a chunk: grad_slots [row][slot_row], grad_h [row][output_row] (read for a projection only).
     void accumulate(const S* grad_slots, const S* grad_h, const Chunk& chunk, int me, int parts) const {
-        const Tile tile{tiles_ + me * tile_row_, chunk.rows, chunk.to == d_.plan->steps};
+        const bool first = chunk.to == d_.plan->steps;
         const Index per_slot = tiles(z_.hidden);
         const Range mine = share(C::slots * per_slot, me, parts);
-        for (Index t = mine.begin; t < mine.end; ++t)
-            slot_tile(tile, grad_slots, static_cast<int>(t / per_slot), t % per_slot * packed_rows);
+        Tile block[block_tiles];
+        for (Index begin = mine.begin; begin < mine.end; begin += block_tiles) {
+            const Index count = mine.end - begin < block_tiles ? mine.end - begin : block_tiles;
+            for (Index n = 0; n < count; ++n) {
+                const Index t = begin + n, unit = t % per_slot * high_;
+                const int slot = static_cast<int>(t / per_slot);
+                block[n] = fill(n, me, chunk.rows, grad_slots + slot * z_.step, z_.slot_row, z_.hidden, unit);
+                block[n].slot = slot;
+            }
+            slot_products(block, count, first);
+        }
         const Range out = share(want_.w_hr ? tiles(z_.output) : 0, me, parts);
-        for (Index t = out.begin; t < out.end; ++t) {
-            const Index unit = t * packed_rows;
-            const int rows = height(z_.output, unit);
-            fill(tile, grad_h + unit, z_.output_row, rows);
-            product(tile, aux_, rows, static_cast<S*>(want_.w_hr) + unit * z_.hidden, z_.hidden);
+        for (Index begin = out.begin; begin < out.end; begin += block_tiles) {
+            const Index count = out.end - begin < block_tiles ? out.end - begin : block_tiles;
+            for (Index n = 0; n < count; ++n) {
+                const Index unit = (begin + n) * high_;
+                block[n] = fill(n, me, chunk.rows, grad_h, z_.output_row, z_.output, unit);
+                block[n].to = static_cast<S*>(want_.w_hr) + unit * z_.hidden;
+            }
+            product(block, count, first, 2, z_.hidden);
         }
         const Range vectors = share(C::slots * z_.step / lanes<S>, me, parts);
         sum_rows(grad_slots, chunk, {vectors.begin * lanes<S>, vectors.end * lanes<S>});
@@ -96,49 +121,75 @@ public:
     }
 
 private:
-    /// Some columns of the gradient of a chunk, [k][column]; `first`: the chunk that overwrites.
+    /// Some columns of the gradient of a chunk, [k][column], of one slot from `unit` on, and the rows they add to.
     struct Tile {
         S* data;
-        Index depth;
-        bool first;
+        Index depth, unit;
+        int slot, rows;
+        S* to;
     };
 
-    static Index tiles(Index n) { return (n + packed_rows - 1) / packed_rows; }
-    static int height(Index n, Index at) { return static_cast<int>(n - at < packed_rows ? n - at : packed_rows); }
+    static constexpr Index block_tiles = 8;  // tiles that share a panel while it is in the cache
 
-    void slot_tile(const Tile& tile, const S* grad_slots, int slot, Index unit) const {
-        const bool to_x = x_.data && slot < C::x_gates;
-        const bool to_h = h_.data && slot >= C::h_first && slot < C::h_first + C::h_gates;
-        const bool to_aux = C::two_products && h_.data && slot == 0;
-        if (!to_x && !to_h && !to_aux) return;
-        const int rows = height(z_.hidden, unit);
-        fill(tile, grad_slots + slot * z_.step + unit, z_.slot_row, rows);
-        const auto row = [&](void* to, int gate, Index width) {
-            return static_cast<S*>(to) + (gate * z_.hidden + unit) * width;
+    Index tiles(Index n) const { return (n + high_ - 1) / high_; }
+    int height(Index n, Index at) const { return static_cast<int>(n - at < high_ ? n - at : high_); }
+
+    /// The products of some tiles with every factor of their slots.
+    void slot_products(const Tile* tiles, Index count, bool first) const {
+        Tile some[block_tiles];
+        const auto with = [&](int factor, void* to, Index width, auto gate) {
+            Index chosen = 0;
+            for (Index n = 0; plain_[factor].data && to && n < count; ++n)
+                if (const int g = gate(tiles[n].slot); g >= 0) {
+                    some[chosen] = tiles[n];
+                    some[chosen++].to = static_cast<S*>(to) + (g * z_.hidden + tiles[n].unit) * width;
+                }
+            product(some, chosen, first, factor, width);
         };
-        if (to_x) product(tile, x_, rows, row(want_.w_ih, C::x_gate[slot], z_.input), z_.input);
-        if (to_h) product(tile, h_, rows, row(want_.w_hh, C::h_gate[slot - C::h_first], z_.output), z_.output);
-        if (to_aux) product(tile, aux_, rows, row(want_.w_hh, C::last_gate[0], z_.output), z_.output);
+        with(0, want_.w_ih, z_.input, [](int slot) { return slot < C::x_gates ? C::x_gate[slot] : -1; });
+        with(1, want_.w_hh, z_.output, [](int slot) {
+            const int n = slot - C::h_first;
+            return n >= 0 && n < C::h_gates ? C::h_gate[n] : -1;
+        });
+        if (C::two_products) with(2, want_.w_hh, z_.output, [](int slot) { return slot == 0 ? C::last_gate[0] : -1; });
     }
 
-    static void fill(const Tile& tile, const S* grad, Index grad_row, int rows) {
-        for (Index k = 0; k < tile.depth; ++k)
-            for (int r = 0; r < rows; ++r) tile.data[k * rows + r] = grad[k * grad_row + r];
+    /// Lays the columns from `unit` on, of `units`, out as tile n of a thread.
+    Tile fill(Index n, int me, Index depth, const S* grad, Index grad_row, Index units, Index unit) const {
+        const int rows = height(units, unit);
+        S* data = tiles_ + (me * block_tiles + n) * tile_row_;
+        const S* from = grad + unit;
+        for (Index k = 0; pairs_ && k < depth; k += lanes<S>)
+            transpose_column(from + k * grad_row, grad_row, depth - k < lanes<S> ? depth - k : lanes<S>, rows, data + k,
+                             padded<S>(depth));
+        for (Index k = 0; !pairs_ && k < depth; ++k)
+            for (int r = 0; r < rows; ++r) data[k * rows + r] = from[k * grad_row + r];
+        return {data, depth, unit, 0, rows, nullptr};
     }
 
-    /// to (rows, columns) = or += tile^T factor.
-    static void product(const Tile& tile, const Panels<S>& factor, int rows, S* to, Index columns) {
+    /// to (rows, columns) = (first) or += tile^T factor, for some tiles.
+    void product(const Tile* tiles, Index count, bool first, int factor, Index columns) const {
         constexpr Index wide = panel_width * lanes<S>;
-        alignas(64) S result[packed_rows * wide];
-        const Panels<S> from = factor.cut(tile.depth);
+        alignas(64) S result[pair_tile_rows * wide];
+        if (!count) return;
+        const Index depth = tiles[0].depth;
+        const Panels<S> from = pairs_ ? paired_[factor].cut(pair_rows(1, depth)) : plain_[factor].cut(depth);
         for (Index p = 0; p < from.count(); ++p) {
-            multiply_packed<S>({tile.data, 0, 1, tile.depth, 0, from.panel(p), zeros<S>, 0, 0, result, wide, lanes<S>},
-                               from.width(p), rows);
             const Index start = from.first(p) * lanes<S>, all = from.width(p) * lanes<S>;
             const Index n = columns - start < all ? columns - start : all;
-            for (int r = 0; r < rows; ++r) {
-                S* row = to + r * columns + start;
-                tile.first ? copy(row, result + r * wide, n) : add(row, result + r * wide, n);
+            for (Index t = 0; t < count; ++t) {
+                const Tile& tile = tiles[t];
+                const S* ahead = from.slice(p + 1 < from.count() ? p + 1 : 0, t);
+                const Product<S> one{tile.data, padded<S>(depth), 1,    depth,    0,    from.panel(p), zeros<S>, 0,
+                                     0,         result,           wide, lanes<S>, ahead};
+                if (pairs_)
+                    multiply_either<S>(true, one, from.width(p), tile.rows);
+                else
+                    multiply_packed<S>(one, from.width(p), tile.rows);
+                for (int r = 0; r < tile.rows; ++r) {
+                    S* row = tile.to + r * columns + start;
+                    first ? copy(row, result + r * wide, n) : add(row, result + r * wide, n);
+                }
             }
         }
     }
@@ -163,7 +214,9 @@ private:
     Sizes<C> z_;
     ParameterGradients want_;
     Symbols symbols_;
-    Panels<S> x_, h_, aux_;
+    bool pairs_;
+    Index high_;                      ///< rows of a tile
+    Panels<S> plain_[3], paired_[3];  ///< by Factor
     S *table_ = nullptr, *bias_ = nullptr, *tiles_ = nullptr;
     Index tile_row_ = 0;
 };

@@ -7,6 +7,7 @@
 #include "cells/rnn.hpp"
 #include "gemm/dot.hpp"
 #include "gemm/pack.hpp"
+#include "gemm/pairs.hpp"
 #include "loop/plan.hpp"
 #include "loop/team.hpp"
 
@@ -29,6 +30,14 @@ S* take(Arena& arena, Index n) {
 template <class S>
 ELMAN_INLINE void copy(S* to, const S* from, Index n) {
     __builtin_memcpy(to, from, static_cast<std::size_t>(n) * sizeof(S));
+}
+
+/// Asks for n rows of `values` values before they are read, from memory or from the core that wrote them.
+template <class S>
+ELMAN_INLINE void fetch(const S* from, Index row, Index n, Index values) {
+    constexpr Index line = 64 / sizeof(S);
+    for (Index r = 0; r < n; ++r)
+        for (Index j = 0; j < values; j += line) __builtin_prefetch(from + r * row + j, 0, 2);
 }
 
 template <class S>
@@ -155,9 +164,9 @@ struct Split {
     bool by_units;
     Index batch, groups;
 
-    static Split of(Team& team, int me, Index batch, int rows_of_tile) {
+    static Split of(Team& team, int me, Index batch, int rows_of_tile, bool prefers_units) {
         const Index parts = team.size;
-        const bool by_units = meets(batch, parts);
+        const bool by_units = parts > 1 && (prefers_units || meets(batch, parts));
         Index groups = (batch + rows_of_tile - 1) / rows_of_tile;
         if (!by_units) groups = (groups + parts - 1) / parts * parts;
         return {&team, me, by_units, batch, groups};
@@ -176,9 +185,38 @@ struct Split {
         }
     }
     void meet() const {
-        if (by_units) team->barrier();
+        if (by_units) team->meet();
     }
 };
+
+/// Whether the products of a call take bfloat16 operands: asked for, a unit for it, and rows enough to fill it.
+template <class S>
+bool takes_pairs(const Call& call) {
+    return sizeof(S) == 4 && call.narrow && call.batch >= pair_tile_rows && pairs_usable();
+}
+
+/// Room for the weights of a product, as plain or pair panels.
+template <class S>
+Panels<S> make_panels(bool pairs, Index segments, Index depth, Index units, int gates, Arena& arena, bool filled) {
+    Panels<S> p = Panels<S>::make(pairs ? pair_rows(segments, depth) : segments * depth, units, gates, arena, filled);
+    p.inner = segments * depth;
+    return p;
+}
+
+/// Mean height of the tiles that `rows` rows are cut into, times 1000.
+inline Index tile_height(Index rows, int rows_of_tile) {
+    return 1000 * rows / ((rows + rows_of_tile - 1) / rows_of_tile);
+}
+
+/// Whether threads should split a step by units though they could split it by rows: where the weights of all units do
+/// not fit into one core's cache, but those of a part might, or where a part of the rows makes only low tiles; and only
+/// if meeting after every step costs little.
+inline bool prefers_units(const Call& call, int threads, int rows_of_tile, Index weight_bytes) {
+    if (threads < 2 || Split::meets(call.batch, threads)) return false;
+    const bool large = weight_bytes > cache_bytes() / 2;
+    const bool low = 4 * tile_height(call.batch, rows_of_tile) >= 5 * tile_height(call.batch / threads, rows_of_tile);
+    return (large || low) && meeting_is_cheap();
+}
 
 /// Units [begin, end) of a plain panel or a gate panel.
 template <class S>

@@ -86,7 +86,7 @@ private:
         }
         if (asleep_.load(std::memory_order_seq_cst)) wake_.notify_all();
         work(context, team, 0);
-        learn(team.stalled());
+        if (team.met()) learn(team.stalled());
         wait_until([this] { return running_.load(std::memory_order_acquire) == 0; });
     }
 
@@ -147,16 +147,25 @@ Pool& the_pool() {
 
 }  // namespace
 
-void Team::barrier() {
-    if (size == 1) return;
+/// Returns whether another thread was long in coming.
+bool Team::wait() {
+    if (size == 1) return false;
     const unsigned round = round_.load(std::memory_order_relaxed);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) == size - 1) {
         arrived_.store(0, std::memory_order_relaxed);
         round_.store(round + 1, std::memory_order_release);
-        return;
+        return false;
     }
-    if (wait_until([&] { return round_.load(std::memory_order_acquire) != round; }))
-        stalled_.store(true, std::memory_order_relaxed);
+    return wait_until([&] { return round_.load(std::memory_order_acquire) != round; });
+}
+
+void Team::barrier() {
+    wait();
+}
+
+void Team::meet() {
+    if (!met()) met_.store(true, std::memory_order_relaxed);
+    if (wait()) stalled_.store(true, std::memory_order_relaxed);
 }
 
 bool meeting_is_cheap() {

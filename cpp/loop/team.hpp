@@ -13,12 +13,16 @@ public:
 
     /// All threads of the team arrive before any goes on.
     void barrier();
-    /// True if a thread once waited so long that another one was not running.
+    /// The same after one step of many: how long it takes tells whether meeting so often is wise.
+    void meet();
+    /// Whether the team met after steps, and whether a thread then waited so long that another was not running.
+    bool met() const { return met_.load(std::memory_order_relaxed); }
     bool stalled() const { return stalled_.load(std::memory_order_relaxed); }
 
 private:
+    bool wait();
     std::atomic<int> arrived_{0};
-    std::atomic<bool> stalled_{false};
+    std::atomic<bool> met_{false}, stalled_{false};
     alignas(64) std::atomic<unsigned> round_{0};
 };
 

@@ -9,10 +9,12 @@ namespace elman {
 namespace portable {
 extern const Kernels kernels;
 }
-#if defined(ELMAN_X86)
+#if defined(ELMAN_AVX2)
 namespace avx2 {
 extern const Kernels kernels;
 }
+#endif
+#if defined(ELMAN_X86)
 namespace avx512 {
 extern const Kernels kernels;
 }
@@ -38,6 +40,8 @@ std::vector<const Kernels*> available_kernels() {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq"))
         sets.push_back(&avx512::kernels);
+#endif
+#if defined(ELMAN_AVX2)
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&avx2::kernels);
 #endif
     sets.push_back(&portable::kernels);

@@ -120,6 +120,7 @@ void pointwise(int function, Dtype dtype, const void* in, void* out, Index n) {
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels{ELMAN_NAME(ELMAN_ISA), forward, backward, reserve_bytes, threads, info, make_stream, pointwise};
+const Kernels kernels{ELMAN_NAME(ELMAN_ISA), forward, backward,    reserve_bytes, threads,
+                      pairs_usable,          info,    make_stream, pointwise};
 
 }  // namespace elman::ELMAN_ISA

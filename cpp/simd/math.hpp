@@ -87,6 +87,15 @@ ELMAN_INLINE Vec<S> reciprocal(Vec<S> d) {
     return S(1) / d;
 }
 
+/// p / d for d in [1, 2].
+template <class S>
+ELMAN_INLINE Vec<S> quotient(Vec<S> p, Vec<S> d) {
+#if defined(__AVX512F__)
+    if constexpr (sizeof(S) == 4) return p * reciprocal<S>(d);
+#endif
+    return p / d;
+}
+
 /// The larger of x and a bound; NaN stays NaN.
 template <class S>
 ELMAN_INLINE Vec<S> at_least(Vec<S> x, S bound) {
@@ -118,7 +127,7 @@ ELMAN_INLINE Vec<S> tanh(Vec<S> x) {
     const SplitExp<S> e = split_exp<S>(at_least<S>(y, -2 * ExpTable<S>::tanh_limit));
     const Vec<S> power = power_of_two<S>(e.n);
     const Vec<S> m = power * e.p + (power - S(1));
-    const Vec<S> size = m * reciprocal<S>(S(2) + m);
+    const Vec<S> size = quotient<S>(m, S(2) + m);
     return (Vec<S>)(((Bits<S>)size & ~sign_bit<S>()) | ((Bits<S>)x & sign_bit<S>()));
 }
 

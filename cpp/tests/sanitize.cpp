@@ -1,9 +1,9 @@
 // Runs every path of the core on memory of exactly the promised size, for the sanitizers to watch. Values are compared
-// in tests/kernels; here a wrong address, a data race or undefined behaviour is what fails. One argument: number of
-// rounds.
-#include <algorithm>
+// in tests/kernels; here a wrong address, a data race or undefined behaviour is what fails, or a matrix unit that a
+// call does not leave as it was. One argument: number of rounds.
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <random>
 #include <thread>
@@ -49,11 +49,42 @@ private:
     std::vector<std::unique_ptr<char[]>> arrays_;
 };
 
+/// How another library set the matrix unit of this thread up; ends the program if a call changes that.
+class Setting {
+public:
+    explicit Setting(bool usable) : usable_(usable) {
+        theirs_[16] = 4, theirs_[48] = 1;
+        if (usable_) load(theirs_);
+    }
+    ~Setting() {
+        if (!usable_) return;
+        alignas(64) unsigned char now[64] = {}, none[64] = {};
+        store(now);
+        load(none);
+        if (std::memcmp(now, theirs_, sizeof now) == 0) return;
+        std::fprintf(stderr, "a call changed the setting of the matrix unit\n");
+        std::abort();
+    }
+
+private:
+#if defined(__x86_64__) && __has_include(<amxbf16intrin.h>)
+    static void load(const unsigned char (&from)[64]) { asm volatile("ldtilecfg %0" : : "m"(from)); }
+    static void store(unsigned char (&to)[64]) { asm volatile("sttilecfg %0" : "=m"(to)); }
+#else
+    static void load(const unsigned char (&)[64]) {}
+    void store(unsigned char (&to)[64]) const { std::memcpy(to, theirs_, sizeof to); }
+#endif
+    alignas(64) unsigned char theirs_[64] = {
+        1};  // palette; then of each tile bytes of a row, from 16, and rows, from 48
+    bool usable_;
+};
+
 constexpr int gates[elman::cell_count] = {1, 1, 4, 3, 3};
 
 Call draw_call(Memory& m, elman::Cell cell, elman::Dtype dtype) {
     Call c{};
     c.cell = cell, c.dtype = dtype;
+    c.narrow = dtype == elman::Dtype::float32 && m.coin();
     c.steps = m.draw(0, 7), c.batch = m.draw(0, 3) ? m.draw(0, 30) : 1, c.input = m.draw(1, 40);
     c.hidden = c.output = m.draw(1, 70);
     const bool projected = cell == elman::Cell::lstm && c.hidden > 1 && m.coin();
@@ -105,6 +136,7 @@ void add_backward(Memory& m, Call& c) {
 
 void run_layer(const elman::Kernels& set, Memory& m, elman::Cell cell, elman::Dtype dtype) {
     Call call = draw_call(m, cell, dtype);
+    const Setting setting(call.narrow && set.narrow());
     set.forward(call);
     call.reserve = elman::lend_buffer(set.reserve_bytes(call));
     set.forward(call);
@@ -145,7 +177,7 @@ void run_all(unsigned seed, int rounds) {
 }  // namespace
 
 int main(int count, char** arguments) {
-    const int rounds = count > 1 ? std::atoi(arguments[1]) : 20;
+    const int rounds = count > 1 ? std::atoi(arguments[1]) : 10;
     std::thread other(run_all, 2u, rounds);  // calls of two threads share the pool
     run_all(1u, rounds);
     other.join();

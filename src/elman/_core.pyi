@@ -84,6 +84,9 @@ def cells() -> list[str]:
 def compiler() -> str:
     """The compiler that built this module."""
 
+def narrow() -> bool:
+    """Whether this processor multiplies bfloat16 faster than float32, on the instruction set in use."""
+
 def isa() -> str:
     """The instruction set in use."""
 

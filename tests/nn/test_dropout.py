@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from elman.errors import InputError
-from elman.nn import Recurrent
+from elman.nn import Recurrent, paths
 from elman.nn.dropout import Dropout
 
 
@@ -39,10 +39,11 @@ def _constant(**dropout: float | bool) -> Recurrent:
     return layer
 
 
-@pytest.mark.parametrize("native", [True, False])
-def test_variational_masks_stay_over_time(native: bool) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("path", [paths.NATIVE, paths.TEXT], ids=["native", "eager"])
+def test_variational_masks_stay_over_time(path: paths.Path, dtype: torch.dtype, monkeypatch) -> None:
+    monkeypatch.setattr(paths, "choose", lambda *_: path)
     torch.manual_seed(0)
-    dtype = torch.float32 if native else torch.bfloat16
     x = torch.ones(3, 9, 16, dtype=dtype)
     stays, _ = _constant(dropout=0.5, variational=True).to(dtype)(x)
     assert bool((stays == stays[:, :1]).all())

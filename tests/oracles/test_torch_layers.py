@@ -36,6 +36,7 @@ def test_equals_torch(block, path):
             assert_close("torch", a, b, f"{configuration}: result {n}")
         wanted = gradients(wanted, leaves + list(theirs.parameters()), seed)
         found = gradients(found, leaves + list(ours.parameters()), seed)
-        scale = max(float(g.abs().max()) for g in wanted)
+        # A saturated gate's derivative, 1 - n^2, is a small difference whose rounding is multiplied by the input.
+        scale = max(float(t.detach().abs().max()) for t in [*wanted, *leaves])
         for n, (a, b) in enumerate(zip(found, wanted, strict=True)):
             assert_close("torch", a, b, f"{configuration}: gradient {n}", scale)

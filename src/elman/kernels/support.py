@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from elman import _core, cells
 from elman.errors import InputError
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def explain(
     The instruction set is the best of the processor, or the one in the environment variable ELMAN_ISA.
 
     >>> explain("lstm", "float16").reason
-    "dtype 'float16' is not compiled; compiled: float32, float64"
+    "dtype 'float16' is not compiled; compiled: float32, float64, bfloat16"
     >>> explain("gru", steps=1, batch=1).threads
     1
     """
@@ -85,7 +85,11 @@ def explain(
         why = f"the call may use {allowed} and the work is enough for them"
     else:
         why = f"the work of the call is worth {used} of {allowed} allowed"
-    return Explanation(True, _core.isa(), used, f"instruction set: {forced}; threads: {why}")
+    unit = ""
+    if dtype == "bfloat16":
+        narrow = _core.narrow() and batch >= 16
+        unit = f"; products: {'bfloat16, float32 sums' if narrow else 'float32, more exact than asked'}"
+    return Explanation(True, _core.isa(), used, f"instruction set: {forced}; threads: {why}{unit}")
 
 
 def threads_allowed(threads: int | None) -> int:

@@ -2,12 +2,16 @@
 
 Nothing is copied that lies as the core reads it: x and gradients by any strides along time and batch, parameters and
 states dense. Every shape is checked here, before an address is taken.
+
+bfloat16: the core is given float32 copies; it rounds the operands of its products to
+bfloat16 where the processor has a unit for that, and keeps sums, gates and states in float32.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,6 +46,10 @@ def forward(
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """(output, h_n, s_n, reserve), arguments and axes as in `eager.layer`; reserve only if the way back is kept."""
     directions = 2 if bidirectional else 1
+    asked = params[0].dtype
+    kind = _DTYPES[asked]
+    if kind == "bfloat16":
+        x, h0, s0, *params = _widened(x, h0, s0, *params)
     x, (first, second, *size), at = _input(x, batch_first)
     features, hidden, output_size, addresses, _held = _parameters(cell, params, directions)
     steps, batch = (second, first) if batch_first else (first, second)
@@ -65,10 +73,12 @@ def forward(
             torch.empty(need, dtype=torch.uint8) if need < _LARGE else torch.from_numpy(_core.buffer(need))
         )
     _core.forward(
-        *(cell, _DTYPES[dtype], steps, batch, features, hidden, output_size, *at, addresses),
+        *(cell, kind, steps, batch, features, hidden, output_size, *at, addresses),
         *(_address(h0), _address(s0), _address(lengths), output.data_ptr(), *_strides(output, batch_first)),
         *(h_n.data_ptr(), _address(s_n), _address(reserve), torch.get_num_threads()),
     )
+    if dtype is not asked:
+        output, h_n, s_n = output.to(asked), h_n.to(asked), None if s_n is None else s_n.to(asked)
     return output, h_n, s_n, reserve
 
 
@@ -89,6 +99,11 @@ def backward(
     """
     cell, bidirectional, batch_first = static
     directions = 2 if bidirectional else 1
+    given = (x, h0, s0, *params)
+    kind = _DTYPES[params[0].dtype]
+    if kind == "bfloat16":
+        x, h0, s0, *params = _widened(*given)
+        grads = _widened(*grads)
     x, (first, second, *_), at = _input(x, batch_first)
     features, hidden, output_size, addresses, _held = _parameters(cell, params, directions)
     steps, batch = (second, first) if batch_first else (first, second)
@@ -100,13 +115,13 @@ def backward(
     _refuse_other(cell, "reserve", reserve, (need,))
     lengths = None if lengths is None else lengths.contiguous()
     inputs = (x, h0, s0, *params)
-    found = [
+    found: list[Tensor | None] = [
         torch.empty(t.shape, dtype=t.dtype) if want and t is not None and t.is_floating_point() else None
         for t, want in zip(inputs, wanted, strict=True)
     ]
     grad_x, grad_h0, grad_s0 = found[:3]
     _core.backward(
-        *(cell, _DTYPES[params[0].dtype], steps, batch, features, hidden, output_size, *at),
+        *(cell, kind, steps, batch, features, hidden, output_size, *at),
         *(addresses, _address(lengths), _address(grad_output)),
         *((0, 0, 0) if grad_output is None else (*_strides(grad_output, batch_first), grad_output.stride(2))),
         *(_address(grad_h), _address(grad_s), reserve.data_ptr()),
@@ -114,7 +129,14 @@ def backward(
         *(_address(grad_h0), _address(grad_s0), _spread([_address(g) for g in found[3:]], directions)),
         torch.get_num_threads(),
     )
+    if kind == "bfloat16":
+        return [g if g is None or t is None else g.to(t.dtype) for g, t in zip(found, given, strict=True)]
     return found
+
+
+def _widened(*given: Tensor | None) -> list[Any]:
+    """Floating tensors as float32; symbols and what is absent as they are."""
+    return [t.float() if t is not None and t.is_floating_point() else t for t in given]
 
 
 def reserve_size(
