@@ -223,7 +223,7 @@ def shorter_vocabulary(run: Path) -> None:
         (change_config(hidden_size="nine"), "config.json: hidden_size is 'nine', expected a whole number"),
         (change_config(cell="lstm"), "model.safetensors: damaged or of another model"),
         (change_config(cell="lstn"), "config.json: unknown cell 'lstn'"),
-        (change_config(task="classify"), "unknown task 'classify'"),
+        (change_config(task="sing"), "unknown task 'sing'"),
         (change_config(format=99), "format 99"),
         (change_config(data={}), "start_symbol is None"),
         (change_config(data={"start_symbol": "none"}), "start_symbol is 'none'"),

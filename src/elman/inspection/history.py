@@ -31,7 +31,7 @@ def history_figure(rows: Rows, score: str) -> Figure:
         *_draw(right, rows, horizontal, score, _SCORE),
     ]
     left.set_xlabel(horizontal)
-    left.set_ylabel("loss (nats)", color=_LOSS)
+    left.set_ylabel("loss", color=_LOSS)
     right.set_ylabel(score, color=_SCORE)
     left.tick_params(axis="y", colors=_LOSS)
     right.tick_params(axis="y", colors=_SCORE)
