@@ -15,7 +15,17 @@ from .pages import ROOT, Block, assert_same, blocks, run_page
 
 ENGLISH = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/cells/*.md")])
 ENGLISH = [page for page in ENGLISH if not page.name.endswith(".ko.md")]
-LESSONS = ("classify", "compare", "fill", "forecast", "index", "language-model", "rnn-by-hand", "tag", "training")
+LESSONS = (
+    "classify",
+    "compare",
+    "fill",
+    "forecast",
+    "index",
+    "language-model",
+    "rnn-by-hand",
+    "tag",
+    "training",
+)
 KOREAN = {ROOT / f"docs/{name}.md": ROOT / f"docs/ko/{name}.md" for name in LESSONS}
 KOREAN[ROOT / "README.md"] = ROOT / "README.ko.md"
 BOOK = "".join(

@@ -35,7 +35,7 @@ def test_four_curves_on_two_axes() -> None:
     assert drawn["train accuracy"] == [row["train_accuracy"] for row in ROWS]
     assert drawn["validation accuracy"] == [row["accuracy"] for row in ROWS]
     loss, score = history_figure(ROWS, "accuracy").axes
-    assert (loss.get_xlabel(), loss.get_ylabel(), score.get_ylabel()) == ("epoch", "loss (nats)", "accuracy")
+    assert (loss.get_xlabel(), loss.get_ylabel(), score.get_ylabel()) == ("epoch", "loss", "accuracy")
 
 
 def test_curves_without_held_out_data() -> None:
