@@ -7,7 +7,18 @@ from html.parser import HTMLParser
 
 import pytest
 
-from elman.inspection import Compared, Report, Section, Setting, Text, figure_svg, history_figure, report_page
+from elman.inspection import (
+    Compared,
+    Grid,
+    Report,
+    Section,
+    Setting,
+    Text,
+    figure_svg,
+    history_figure,
+    report_page,
+)
+from elman.inspection.report import page as page_of
 
 ROWS = [
     {
@@ -129,3 +140,10 @@ def test_page_says_what_it_was_given(page: str) -> None:
     assert "model: cell = gru" in text
     assert re.search(r'class="bar" style="width:50.0%"', page)
     assert re.search(r'class="bar" style="width:100.0%"', page)
+
+
+def test_columns_of_numbers_stand_to_the_right_with_their_heads() -> None:
+    grid = Grid(("class", "F1", "note"), [("a", 0.5, 3), ("b", 1, "none")])
+    found = page_of("title", "summary", [("Classes", [grid])])
+    assert '<th>class</th><th class="number">F1</th><th>note</th>' in found
+    assert '<tr><td>a</td><td class="number">0.5000</td><td class="number">3</td></tr>' in found

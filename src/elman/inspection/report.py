@@ -135,14 +135,21 @@ def _part(part: Text | Grid | Picture) -> str:
     if isinstance(part, Picture):
         told = f"<figcaption>{escape(part.caption)}</figcaption>" if part.caption else ""
         return f"<figure>{part.svg}{told}</figure>"
-    head = "".join(f"<th>{escape(name)}</th>" for name in part.head)
+    numbers = [all(_is_number(row[place]) for row in part.rows) for place in range(len(part.head))]
+    head = "".join(
+        f'<th class="number">{escape(name)}</th>' if number else f"<th>{escape(name)}</th>"
+        for name, number in zip(part.head, numbers, strict=True)
+    )
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in part.rows)
     return f'<div class="wide"><table><tr>{head}</tr>{rows}</table></div>'
 
 
 def _cell(value: Any) -> str:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return f'<td class="number">{_text(value)}</td>' if number else f"<td>{_text(value)}</td>"
+    return f'<td class="number">{_text(value)}</td>' if _is_number(value) else f"<td>{_text(value)}</td>"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _settings(group: str, settings: Sequence[Setting]) -> str:
