@@ -218,8 +218,6 @@ class ManyToOne(ExampleOptions, ReadingOptions, SequenceOptions, Task):
         run.write_json("task.json", {**learned, "targets": self._target_values()})
 
     def _restore(self, run: RunFolder) -> None:
-        from elman import train
-
         where, values = run.path / "task.json", run.read_json("task.json")
         try:
             columns = dict(values["columns"])
@@ -235,9 +233,7 @@ class ManyToOne(ExampleOptions, ReadingOptions, SequenceOptions, Task):
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: damaged ({error!r}); restore the file or train again.") from error
-        self.network_ = self._build()
-        train.load_weights(self.network_, run)
-        self.network_.to(train.choose_device("cpu" if self.device == "cpu" else "auto"))
+        self.network_ = self._with_weights(self._build(), run)
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         return self._scores_of(self._judged_scores, self._judged_part[2])

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 from elman import cells
 from elman.errors import InputError
@@ -22,8 +22,12 @@ from elman.tasks._options import DataOptions, ModelOptions, check_fractions
 from elman.train.options import TrainingOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from elman.train.problem import Problem
     from elman.train.progress import Progress
+
+_Network = TypeVar("_Network", bound="torch.nn.Module")
 
 Data: TypeAlias = Any
 """A file or folder, a list of them, or, for tasks that read tables, a dataframe or a mapping of columns."""
@@ -202,6 +206,13 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
                 f"this {type(self).__name__} has learned nothing yet: call fit first, or load a run."
             )
         return run
+
+    def _with_weights(self, network: _Network, run: RunFolder) -> _Network:
+        """A network with the best weights of a run, ready for use: on a GPU if there is one and `device` allows."""
+        from elman import train
+
+        train.load_weights(network, run)
+        return network.to(train.choose_device("cpu" if self.device == "cpu" else "auto")).eval()
 
     def _folder(self, out: str | Path | None, resume: bool, overwrite: bool) -> RunFolder:
         """The folder to train into; on resume its options must be these, but for those that steer the training."""

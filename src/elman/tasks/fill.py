@@ -196,12 +196,8 @@ class BlankFiller(SymbolOptions, Task):
         self.vocabulary_.save(run.path / "vocabulary.json")
 
     def _restore(self, run: RunFolder) -> None:
-        from elman import train
-
         self.vocabulary_ = Vocabulary.load(run.path / "vocabulary.json")
-        self.network_ = self._build()
-        train.load_weights(self.network_, run)
-        self.network_.to(train.choose_device("cpu" if self.device == "cpu" else "auto"))
+        self.network_ = self._with_weights(self._build(), run)
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         scores, self._ranks = self._judge(self._shown())

@@ -269,8 +269,6 @@ class Forecaster(SeriesOptions, Task):
         run.write_json("task.json", {**kept, "widening": self.widening_.tolist()})
 
     def _restore(self, run: RunFolder) -> None:
-        from elman import train
-
         content = run.read_json("task.json")
         try:
             self.view_ = state.view_from_json(content["view"])
@@ -280,9 +278,7 @@ class Forecaster(SeriesOptions, Task):
                 raise ValueError("no series")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{run.path / 'task.json'}: damaged ({error}).") from error
-        self.network_ = self._build()
-        train.load_weights(self.network_, run)
-        self.network_.to(train.choose_device("cpu" if self.device == "cpu" else "auto"))
+        self.network_ = self._with_weights(self._build(), run)
 
     def _finish(self, run: RunFolder) -> None:
         """Widen the intervals until they held what they promise on the validation origins."""

@@ -210,16 +210,12 @@ class LanguageModel(SymbolOptions, Task):
         self.vocabulary_.save(run.path / "vocabulary.json")
 
     def _restore(self, run: RunFolder) -> None:
-        from elman import train
-
         self.vocabulary_ = Vocabulary.load(run.path / "vocabulary.json")
         start = run.read_config()["data"].get("start_symbol")
         if start not in self.vocabulary_.symbols:
             raise InputError(f"{run.path / 'config.json'}: damaged, start_symbol is {start!r}, no symbol.")
         self._start = self.vocabulary_.symbols.index(start)
-        self.network_ = self._build()
-        train.load_weights(self.network_, run)
-        self.network_.to(train.choose_device("cpu" if self.device == "cpu" else "auto"))
+        self.network_ = self._with_weights(self._build(), run)
 
     def _final_scores(self, run: RunFolder) -> Scores:
         if self._held_out is not None:

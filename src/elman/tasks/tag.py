@@ -198,8 +198,6 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
         run.write_json("task.json", content | {"pairs": self.coder_.pairs})
 
     def _restore(self, run: RunFolder) -> None:
-        from elman import train
-
         content = run.read_json("task.json")
         if problem := stored_problem(content, pairs=self.pairs > 0):
             raise InputError(
@@ -213,9 +211,7 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
             pairs=None if content["pairs"] is None else [(one, two) for one, two in content["pairs"]],
             lowercase=self.lowercase,
         )
-        self.network_ = self._build()
-        train.load_weights(self.network_, run)
-        self.network_.to(train.choose_device("cpu" if self.device == "cpu" else "auto")).eval()
+        self.network_ = self._with_weights(self._build(), run)
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         scores, self._judged_sentences = self._measure(self._held_out or self._training[:_TRAINED])
