@@ -86,10 +86,11 @@ class _Interrupting(Toy):
 @pytest.mark.parametrize("step", [1, 5, 11, 12, 19])
 def test_interrupted_at_any_step(tmp_path: Path, step: int) -> None:
     seed(0)
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(Interrupted) as stop:
         train(tmp_path / "cut", _Interrupting(step), epochs=2, max_steps=None, evaluate_every=4)
     assert stop.value.step == step
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     train(tmp_path / "cut", resume=True, epochs=2, max_steps=None, evaluate_every=4)
     train(tmp_path / "whole", epochs=2, max_steps=None, evaluate_every=4)
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
