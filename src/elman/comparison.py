@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import math
 import os
 import shutil
@@ -25,7 +24,7 @@ from typing import Any
 from elman import api
 from elman.errors import InputError
 from elman.inspection import Compared, Curve, comparison_figure, comparison_page, figure_svg
-from elman.runfolder import RunFolder, replace
+from elman.runfolder import RunFolder, finite, replace
 from elman.settings import flags
 
 FILES = ("compare.json", "compare.png", "report.html")
@@ -201,16 +200,7 @@ def _open(folder: Path, comparison: Comparison, resume: bool, overwrite: bool) -
 
 
 def _write(folder: Path, result: Mapping[str, Any]) -> None:
-    text = json.dumps(_finite(result), ensure_ascii=False, allow_nan=False, indent=1)
-    replace(folder / "compare.json", text.encode() + b"\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    RunFolder(folder).write_json("compare.json", finite(result))
 
 
 def _name(setting: Mapping[str, Any]) -> str:

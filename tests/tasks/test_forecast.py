@@ -257,7 +257,7 @@ def test_it_learns_what_the_simple_forecasts_cannot_know() -> None:
     assert away[1] < away[0]
     assert judged[0]["mae"] == judged[1]["mae"]
     page = (model.run_.path / "report.html").read_text()
-    assert "Beats seasonal_naive by" in page
+    assert "Beats seasonal naive by" in page
     assert "80 % interval holds" in page
 
 

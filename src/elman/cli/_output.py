@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import sys
 from argparse import Namespace
@@ -31,9 +30,11 @@ class Output:
 
     def result(self, values: Mapping[str, Any], text: str) -> None:
         """What the command was run for, once: an object for programs or a text for people."""
-        write(
-            (json.dumps(_finite(values), ensure_ascii=False, allow_nan=False) if self.json else text) + "\n"
-        )
+        if self.json:
+            from elman.runfolder import finite  # not above: --help needs no NumPy
+
+            text = json.dumps(finite(values), ensure_ascii=False, allow_nan=False)
+        write(f"{text}\n")
 
 
 def write(text: str) -> None:
@@ -89,19 +90,10 @@ def score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
     """Scores in columns, one line for each who made them."""
     columns = list(dict.fromkeys(name for values in scores.values() for name in values))
     rows = [
-        [who, *(f"{values[name]:.4f}" if name in values else "" for name in columns)]
+        [who.replace("_", " "), *(f"{values[name]:.4f}" if name in values else "" for name in columns)]
         for who, values in scores.items()
     ]
     return table(["", *(name.replace("_", " ") for name in columns)], rows, numbers=True)
-
-
-def _finite(value: Any) -> Any:
-    """The value with null in place of numbers JSON cannot hold."""
-    if isinstance(value, Mapping):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], numbers: bool = False) -> str:

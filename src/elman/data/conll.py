@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,13 +122,18 @@ def _blocks(path: str | Path) -> Iterator[tuple[int, list[str]]]:
         yield start, block
 
 
-class _Plain:
-    """Reads CoNLL."""
+class _Reader(ABC):
+    """Reads the sentences of one file."""
 
-    def __init__(self, name: str, columns: Columns) -> None:
-        self.name, self.columns = name, columns
-        self.tabs = False
-        self.width = self.tag = 0
+    name: str
+    tag: int
+    width: int
+    none: str | None = "_"
+    """What says that there is no tag."""
+
+    @abstractmethod
+    def cells(self, line: str, where: str) -> tuple[str, str] | None:
+        """Word and tag of a line; None where it is to be kept, not read."""
 
     def sentence(self, first: int, lines: list[str], comment: str) -> Sentence:
         words: list[str] = []
@@ -137,19 +143,29 @@ class _Plain:
             if not line.strip(" ") or line.startswith(comment):
                 continue
             where = f"{self.name}:{first + row}"
-            cells = self.cells(line, where)
-            word = cells[self.columns.word - 1]
-            tag = cells[self.tag] if self.tag < self.width else "_"
+            found = self.cells(line, where)
+            if found is None:
+                continue
+            word, tag = found
             if not word or not tag:
                 raise InputError(
                     f"{where}: an empty {'tag' if word else 'word'}, expected both; _ is no tag."
                 )
             words.append(word)
-            tags.append(None if tag == "_" else tag)
+            tags.append(None if tag == self.none else tag)
             rows.append(row)
         return Sentence(words, tags, lines, rows, first, self.name, self.tag, self.width, comment)
 
-    def cells(self, line: str, where: str) -> list[str]:
+
+class _Plain(_Reader):
+    """Reads CoNLL."""
+
+    def __init__(self, name: str, columns: Columns) -> None:
+        self.name, self.columns = name, columns
+        self.tabs = False
+        self.width = self.tag = 0
+
+    def cells(self, line: str, where: str) -> tuple[str, str]:
         if not self.width:
             self.tabs = "\t" in line
         cells = line.split("\t") if self.tabs else _FIELD.findall(line)
@@ -160,7 +176,7 @@ class _Plain:
                 f"{where}: {len(cells)} columns, expected {self.width} as in the lines before it"
                 f" ({'tabs' if self.tabs else 'blanks'} stand between them)."
             )
-        return cells
+        return cells[self.columns.word - 1], cells[self.tag] if self.tag < self.width else "_"
 
     def measure(self, width: int, where: str) -> None:
         """The columns of the file, by those of its first word."""
@@ -178,43 +194,28 @@ class _Plain:
             )
 
 
-class _Unified:
+class _Unified(_Reader):
     """Reads CoNLL-U."""
+
+    width = WIDTH
 
     def __init__(self, name: str, columns: Columns) -> None:
         self.name = name
         self.tag = FIELDS[columns.field]
         self.none = None if columns.field in _EMPTY_IS_A_VALUE else "_"
 
-    def sentence(self, first: int, lines: list[str], comment: str) -> Sentence:
-        words: list[str] = []
-        tags: list[str | None] = []
-        rows: list[int] = []
-        for row, line in enumerate(lines):
-            if not line.strip(" ") or line.startswith(comment):
-                continue
-            where = f"{self.name}:{first + row}"
-            cells = line.split("\t")
-            if len(cells) != WIDTH:
-                raise InputError(
-                    f"{where}: {len(cells)} columns between tabs, expected the {WIDTH} of CoNLL-U."
-                    " Is it another CoNLL? Say --format conll."
-                )
-            if _OTHER_ID.fullmatch(cells[0]):
-                continue
-            if not _WORD_ID.fullmatch(cells[0]):
-                raise InputError(
-                    f"{where}: the id {cells[0]!r}, expected a number, or two as in 1-2 and 1.1."
-                )
-            word, tag = cells[1], cells[self.tag]
-            if not word or not tag:
-                raise InputError(
-                    f"{where}: an empty {'tag' if word else 'word'}, expected both; _ is no tag."
-                )
-            words.append(word)
-            tags.append(None if tag == self.none else tag)
-            rows.append(row)
-        return Sentence(words, tags, lines, rows, first, self.name, self.tag, WIDTH, comment)
+    def cells(self, line: str, where: str) -> tuple[str, str] | None:
+        cells = line.split("\t")
+        if len(cells) != WIDTH:
+            raise InputError(
+                f"{where}: {len(cells)} columns between tabs, expected the {WIDTH} of CoNLL-U."
+                " Is it another CoNLL? Say --format conll."
+            )
+        if _OTHER_ID.fullmatch(cells[0]):
+            return None
+        if not _WORD_ID.fullmatch(cells[0]):
+            raise InputError(f"{where}: the id {cells[0]!r}, expected a number, or two as in 1-2 and 1.1.")
+        return cells[1], cells[self.tag]
 
 
 def _with_tag(line: str, column: int, tag: str) -> str:

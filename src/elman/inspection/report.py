@@ -120,7 +120,9 @@ def _scores(scores: Mapping[str, Mapping[str, float]], compared: Compared) -> st
         if longest > 0:
             share = 100 * max(values.get(compared.score, 0.0), 0.0) / longest
             cells += f'<td style="width:30%"><div class="bar" style="width:{share:.1f}%"></div></td>'
-        rows.append(f'<tr class="{"" if place else "model"}"><td>{escape(who)}</td>{cells}</tr>')
+        rows.append(
+            f'<tr class="{"" if place else "model"}"><td>{escape(who.replace("_", " "))}</td>{cells}</tr>'
+        )
     better = "longer" if compared.higher_is_better else "shorter"
     unit = f" in {escape(compared.unit)}" if compared.unit else ""
     named = escape(compared.score.replace("_", " "))

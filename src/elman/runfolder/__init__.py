@@ -17,6 +17,6 @@ replaced whole: a crash or a full disk leaves the old one.
 from elman.runfolder.check import FORMAT
 from elman.runfolder.check import tensors as check_tensors
 from elman.runfolder.disk import replace
-from elman.runfolder.folder import RunFolder
+from elman.runfolder.folder import RunFolder, finite
 
-__all__ = ["FORMAT", "RunFolder", "check_tensors", "replace"]
+__all__ = ["FORMAT", "RunFolder", "check_tensors", "finite", "replace"]

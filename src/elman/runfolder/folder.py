@@ -199,8 +199,8 @@ class RunFolder:
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl; numbers that are not finite become null."""
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-        self.append_bytes("metrics.jsonl", json.dumps(finite, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps(finite(record), ensure_ascii=False).encode() + b"\n"
+        self.append_bytes("metrics.jsonl", line)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; a last line cut short by a crash is left out."""
@@ -237,6 +237,15 @@ class RunFolder:
     def append_bytes(self, name: str, data: bytes) -> None:
         """Add to the end of a file: all of `data` or, when the disk is full, nothing."""
         disk.append(self.path / name, data)
+
+
+def finite(value: Any) -> Any:
+    """The value with null in place of numbers JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def versions() -> dict[str, str]:

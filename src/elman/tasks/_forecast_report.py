@@ -45,7 +45,7 @@ def verdict(scores: Mapping[str, float], baselines: Mapping[str, Mapping[str, fl
     'Beats naive by 10.0 % of its error; does not beat ets, whose error is 11.1 % lower.'
     """
     ours = scores.get("mase", scores["mae"])
-    theirs = {who: values.get("mase", values["mae"]) for who, values in baselines.items()}
+    theirs = {who.replace("_", " "): values.get("mase", values["mae"]) for who, values in baselines.items()}
     won = [f"{who} by {100 * (1 - ours / each):.1f} %" for who, each in theirs.items() if each > ours]
     lost = [
         f"{who}, whose error is {100 * (1 - each / ours):.1f} % lower"
