@@ -133,7 +133,7 @@ def test_several_labels_at_once(tmp_path: Path) -> None:
     rows = []
     for number in range(160):
         chosen = [name for name in words if rng.random() < 0.4]
-        rows.append((" ".join([f"{number}"] + [words[name] for name in chosen]), ";".join(chosen)))
+        rows.append((" ".join([f"{number % 9}"] + [words[name] for name in chosen]), ";".join(chosen)))
     table = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
     model = SequenceClassifier(**SMALL, epochs=25, label_separator=";", validation=0.25, vocabulary="word")
     model.fit(table, out=tmp_path / "run")
@@ -208,6 +208,8 @@ def test_sounds_are_told_apart_at_any_rate(tmp_path: Path) -> None:
         ({"feature_columns": "a"}, "feature_columns"),
         ({"text_column": "a", "id_column": "b"}, "of three kinds"),
         ({"label_separator": ";", "class_weight": "balanced"}, "class_weight"),
+        ({"label_separator": ";", "decide": "macro-f1"}, "decide is for one class"),
+        ({"decide": "macro-f1", "validation": 0}, "learned from held-out data"),
         ({"label_separator": ""}, "label_separator is empty"),
         ({"pooling": "first"}, "pooling"),
         ({"group_column": "nobody"}, "no column 'nobody'"),
@@ -257,6 +259,21 @@ def test_every_option_changes_something(tmp_path: Path, option: dict[str, Any]) 
         for how in (base, option)
     ]
     assert np.abs(likely[0] - likely[1]).max() > 1e-9
+
+
+def test_macro_f1_is_decided_for_where_it_is_asked_for(tmp_path: Path) -> None:
+    """A class of a tenth that nothing tells is never the likeliest; never guessed, its F1 is 0."""
+    table = {
+        "text": [f"{n % 7} or {n % 3}" for n in range(400)],
+        "label": ["ab"[n % 10 == 0] for n in range(400)],
+    }
+    how = {**SMALL, "epochs": 2, "validation": 0.5}
+    fitted = {rule: SequenceClassifier(**how, decide=rule).fit(table) for rule in ("likeliest", "macro-f1")}
+    guessed = {rule: set(model.predict(table["text"])) for rule, model in fitted.items()}
+    assert guessed == {"likeliest": {"a"}, "macro-f1": {"a", "b"}}
+    model = fitted["macro-f1"]
+    model.save(tmp_path / "run")
+    assert SequenceClassifier.load(tmp_path / "run").predict(table["text"]) == model.predict(table["text"])
 
 
 def test_balanced_weights_help_a_rare_class(tmp_path: Path) -> None:

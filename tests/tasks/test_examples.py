@@ -159,3 +159,11 @@ def test_every_class_has_its_share() -> None:
         assert all(abs(counts[name] - share) <= 1 for name, share in (("a", 50), ("b", 5), ("c", 3)))
     assert (drawn[0] == drawn[1]).all()
     assert len({tuple(held) for held in drawn}) == 6
+
+
+def test_a_key_of_two_classes_counts_for_the_rarer() -> None:
+    keys = [*range(400), *range(40)]
+    strata = ["common"] * 400 + ["rare"] * 40  # whoever is of the rare class is of the common one as well
+    for seed in range(3):
+        _, held = hold_out(keys, strata, 0.1, seed)
+        assert abs(sum(strata[row] == "rare" for row in held) - 4) <= 1

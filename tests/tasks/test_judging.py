@@ -105,3 +105,23 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
     rooted = OneOf(("a", "b", "c")).weights(truth, 0.5)
     assert rooted[truth].mean() == pytest.approx(1)
     np.testing.assert_allclose(rooted / rooted[0], np.sqrt(expected / expected[0]))
+
+
+def test_trade_has_the_highest_expected_macro_f1() -> None:
+    """Beside the best of all shifts of the scores of one class, on labels drawn from the probabilities themselves."""
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(6000, 3)) + np.log([0.9, 0.08, 0.02])
+    probabilities = judging.softmax(scores)
+    truth = (probabilities.cumsum(1) < rng.random((len(scores), 1))).sum(1)
+    fresh = slice(3000, None)
+
+    def score(guess: np.ndarray) -> float:
+        return float(metrics.f1_score(truth[fresh], guess, average="macro"))
+
+    labels = OneOf(("a", "b", "c"), decide="macro-f1").calibrated(scores[:3000], truth[:3000])
+    found = score(labels.decided(probabilities[fresh]))
+    shifts = [(0.0, b, c) for b in np.arange(0, 4, 0.5) for c in np.arange(0, 4, 0.5)]
+    best = max(score((scores[fresh] + shift).argmax(1)) for shift in shifts)
+    assert found > score(probabilities[fresh].argmax(1)) + 0.05
+    assert found > best - 0.01
+    assert OneOf.restored(labels.values()) == labels

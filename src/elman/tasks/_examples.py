@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -158,7 +159,7 @@ def hold_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows to keep and rows to hold out: `fraction` of the distinct keys, as many of every stratum, at random.
 
-    Rows of one key stay together (a key belongs to the stratum of its first row). Each side gets at least one key.
+    Rows of one key stay together; one that stands in several strata belongs to the rarest. Each side gets at least one.
 
     >>> kept, held = hold_out(["a", "b", "a", "c", "d"], [0, 0, 0, 1, 1], 0.5, seed=0)
     >>> len(held) in (2, 3), set(kept) | set(held) == set(range(5))
@@ -170,10 +171,11 @@ def hold_out(
     held_count = min(max(1, round(fraction * count)), count - 1)
     if fraction <= 0 or count < 2:
         return np.arange(len(keys)), np.empty(0, np.int64)
-    names = {stratum: place for place, stratum in enumerate(sorted(set(strata), key=str))}
-    stratum = np.empty(count, np.int64)
-    for row in range(len(keys) - 1, -1, -1):
-        stratum[units[row]] = names[strata[row]]
+    frequency = Counter(strata)
+    rarest = sorted(frequency, key=lambda stratum: (frequency[stratum], str(stratum)))
+    names = {stratum: place for place, stratum in enumerate(rarest)}
+    stratum = np.full(count, len(names))
+    np.minimum.at(stratum, units, [names[each] for each in strata])
     rng = np.random.default_rng((seed, 1))
     shuffled = rng.permutation(count)
     order = shuffled[np.argsort(stratum[shuffled], kind="stable")]

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 Floats = NDArray[np.float64]
+Decide = Literal["likeliest", "macro-f1"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,11 @@ class Labels(ABC):
     temperature: float = 1.0
 
     @classmethod
-    def learn(cls, labels: Sequence[Any], places: Sequence[str], separator: str | None) -> Labels:
-        """The classes of the labels as they stand in the files; a separator: a label names several classes, or none.
+    def learn(
+        cls, labels: Sequence[Any], places: Sequence[str], separator: str | None, decide: Decide = "likeliest"
+    ) -> Labels:
+        """The classes of the labels as they stand in the files; a separator: a label names several classes, or none;
+        decide: how one class is guessed.
 
         Raises:
             InputError: an empty label (with its place), fewer than two classes, or one for every example.
@@ -45,11 +49,8 @@ class Labels(ABC):
             return AnyOf(
                 _checked({name for names in parted for name in names}, len(labels), 1), separator=separator
             )
-        return OneOf(
-            _checked(
-                {_one(label, place) for label, place in zip(labels, places, strict=True)}, len(labels), 2
-            )
-        )
+        names = {_one(label, place) for label, place in zip(labels, places, strict=True)}
+        return OneOf(_checked(names, len(labels), 2), decide=decide)
 
     @abstractmethod
     def truth(self, labels: Sequence[Any], places: Sequence[str]) -> NDArray[Any]:
@@ -73,8 +74,11 @@ class Labels(ABC):
         classes, temperature = given.pop("classes"), float(given.pop("temperature"))
         if not all(isinstance(name, str) for name in classes) or not 0 < temperature < math.inf:
             raise ValueError("classes or temperature are no such thing")
-        if not given:
-            return OneOf(tuple(classes), temperature)
+        if "trade" in given:
+            trade = tuple(judging.Trade(*map(float, one)) for one in given.pop("trade"))
+            if len(trade) not in (0, len(classes)) or any(one.effort <= 0 for one in trade):
+                raise ValueError(f"{len(trade)} trades for {len(classes)} classes")
+            return OneOf(tuple(classes), temperature, trade=trade, decide=given["decide"])
         thresholds = tuple(float(number) for number in given.pop("thresholds"))
         if len(thresholds) not in (0, len(classes)):
             raise ValueError(f"{len(thresholds)} thresholds for {len(classes)} classes")
@@ -103,7 +107,8 @@ class Labels(ABC):
 
     @abstractmethod
     def calibrated(self, scores: Floats, truth: NDArray[Any]) -> Self:
-        """These labels with what is best for scores (N, K) of held-out examples: the temperature (and thresholds)."""
+        """These labels with what is best for scores (N, K) of held-out examples: the temperature (and thresholds, or
+        trade)."""
 
     @abstractmethod
     def decided(self, probabilities: Floats) -> NDArray[Any]:
@@ -131,12 +136,20 @@ class Labels(ABC):
 
 @dataclass(frozen=True)
 class OneOf(Labels):
-    """One class of several: P(k) = softmax(s / temperature)_k; the most likely one is guessed.
+    """One class of several: P(k) = softmax(s / temperature)_k; the most likely one is guessed, or the one that is worth
+    most.
+
+    Attributes:
+        decide: "likeliest": argmax P(k), for accuracy; "macro-f1": argmax (2 P(k) - f1_k) / effort_k (`judging.trade`).
+        trade: f1 and effort of each class, once they are known.
 
     >>> labels = Labels.learn(["no", "yes", "no"], ["1", "2", "3"], None)
     >>> labels.classes, labels.truth(["yes"], ["4"]).tolist()
     (('no', 'yes'), [1])
     """
+
+    decide: Decide = "likeliest"
+    trade: tuple[judging.Trade, ...] = ()
 
     def truth(self, labels: Sequence[Any], places: Sequence[str]) -> NDArray[Any]:
         numbers = {name: number for number, name in enumerate(self.classes)}
@@ -145,7 +158,7 @@ class OneOf(Labels):
         return np.array([numbers[name] for name in found], np.int64)
 
     def uncalibrated(self) -> OneOf:
-        return OneOf(self.classes)
+        return OneOf(self.classes, decide=self.decide)
 
     def shares(self, truth: NDArray[Any]) -> Floats:
         return np.bincount(truth, minlength=len(self.classes)) / len(truth)
@@ -171,10 +184,13 @@ class OneOf(Labels):
         def loss(temperature: float) -> float:
             return judging.log_loss(judging.softmax(scores / temperature)[rows, truth])
 
-        return replace(self, temperature=judging.best_temperature(loss))
+        warm = replace(self, temperature=judging.best_temperature(loss))
+        if self.decide == "likeliest":
+            return warm
+        return replace(warm, trade=judging.trade(warm.probabilities(scores)))
 
     def decided(self, probabilities: Floats) -> NDArray[Any]:
-        return np.asarray(probabilities.argmax(1))
+        return judging.worthiest(probabilities, self.trade) if self.trade else probabilities.argmax(1)
 
     def named(self, decision: Any) -> Any:
         return self.classes[int(decision)]

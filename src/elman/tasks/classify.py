@@ -70,6 +70,12 @@ class SequenceClassifier(ManyToOne):
         choices=("none", "root", "balanced"),
     )
 
+    decide: Literal["likeliest", "macro-f1"] = option(
+        "likeliest",
+        "the class to guess; macro-f1: what adds most to the mean F1 of the classes, learned from what is held out",
+        choices=("likeliest", "macro-f1"),
+    )
+
     # --- use
 
     @property
@@ -128,13 +134,16 @@ class SequenceClassifier(ManyToOne):
         super().check()
         if self.label_separator == "":
             raise InputError("label_separator is empty, expected what stands between two classes.")
-        if self.label_separator is not None and self.class_weight != "none":
-            raise InputError(
-                "class_weight is for one class an example; leave out one of it and label_separator."
-            )
+        for name, without in (("class_weight", "none"), ("decide", "likeliest")):
+            if self.label_separator is not None and getattr(self, name) != without:
+                raise InputError(
+                    f"{name} is for one class an example; leave out one of it and label_separator."
+                )
+        if self.decide == "macro-f1" and not self.validation:
+            raise InputError("decide macro-f1 is learned from held-out data; give --validation.")
 
     def _learn_targets(self, found: Examples, training: NDArray[np.int64]) -> None:
-        self.labels_ = Labels.learn(found.targets or [], found.places, self.label_separator)
+        self.labels_ = Labels.learn(found.targets or [], found.places, self.label_separator, self.decide)
         self._weights: torch.Tensor | None = None
         if self.class_weight != "none":
             import torch
