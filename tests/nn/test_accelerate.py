@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -79,3 +81,18 @@ def test_refused_with_a_reason():
     assert "parametrised" in summary.refused["parametrised"]
     assert "quantised" in summary.refused["quantised"]
     assert type(model["own"]) is Own
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_speedup_on_a_sample_is_told_and_leaves_nothing(training: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.modules["elman.nn.accelerate"], "_SECONDS", 0.0)
+    model, symbols = Model().train(training), torch.randint(11, (3, 8))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    summary = elman.accelerate(model, symbols)
+    assert summary.speedup is not None
+    assert 0.001 < summary.speedup < 1000
+    assert "times as fast on the sample" in str(summary)
+    assert type(model.first) is elman.nn.LSTM
+    assert all(weight.grad is None for weight in model.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert elman.accelerate(nn.Linear(2, 2), torch.ones(1, 2)).speedup is None
