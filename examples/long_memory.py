@@ -12,7 +12,8 @@ sum of the two marked values: mean 1, variance 1/6, which is the squared error o
 
 copy (recall, in the form of Arjovsky et al., Unitary Evolution Recurrent Neural Networks, 2016): ten symbols (or
 --symbols) out of eight, T blanks, a mark, nine blanks; from the mark on the ten symbols are to be said in their order,
-before that nothing. Written as one symbol and what is to be said a line, a tab between them, an empty line between two sequences.
+before that nothing. Written as one symbol and what is to be said a line, a tab between them, an empty line between two
+sequences.
 """
 
 from __future__ import annotations

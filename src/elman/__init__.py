@@ -11,15 +11,20 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("cells", "data", "kernels", "nn", "reference", "tasks", "testing")
+_SUBMODULES = (
+    "cells", "data", "graph", "inspection", "interop", "kernels", "nn", "reference", "runtime", "tasks", "testing"
+)  # fmt: skip
 _NAMES = {
     "BlankFiller": "elman.tasks.fill",
+    "Captioner": "elman.tasks.caption",
     "Forecaster": "elman.tasks.forecast",
     "InputError": "elman.errors",
     "LanguageModel": "elman.tasks.language_model",
     "SequenceClassifier": "elman.tasks.classify",
     "SequenceRegressor": "elman.tasks.regress",
     "SequenceTagger": "elman.tasks.tag",
+    "Transcriber": "elman.tasks.transcribe",
+    "Translator": "elman.tasks.translate",
     "accelerate": "elman.nn",
     "load": "elman.api",
 }

@@ -6,20 +6,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from elman import tasks
+from elman import runtime, tasks
 from elman.errors import InputError
 from elman.runfolder import RunFolder
 from elman.settings import from_text, read_recipe
-from elman.tasks import Answer, Task
+from elman.tasks import Answer, Conversation, Task
 from elman.tasks.language_model import LanguageModel
 
 
 def load(path: str | Path) -> Task:
-    """The estimator of a run folder, whatever its task, with its best weights."""
+    """The estimator of a run folder, whatever its task, with its best weights; where torch is not installed, the one of
+    `elman.runtime`, which says the same."""
+    if importlib.util.find_spec("torch") is None:
+        return runtime.load(path)
     return tasks.get(RunFolder.open(path).read_config()["task"]).load(path)
 
 
@@ -64,6 +68,56 @@ def generate(run: str | Path, prompt: str = "", **sampling: Any) -> Iterator[str
             f"{run}: a run of the task {model.name!r}, which writes no text; expected a language-model."
         )
     return model.generate(prompt, **sampling)
+
+
+def converse(run: str | Path, **talking: Any) -> Conversation:
+    """A conversation with a run of the task translate; `talking` as for `Translator.converse`."""
+    from elman.tasks.translate import Translator
+
+    model = load(run)
+    if not isinstance(model, Translator):
+        raise InputError(
+            f"{run}: a run of the task {model.name!r}, which answers no texts; expected translate."
+        )
+    return model.converse(**talking)
+
+
+def examine(run: str | Path, inputs: Sequence[str]) -> dict[str, Any]:
+    """What `inspect` measures of a run on texts or files, Jacobians aside, as numbers."""
+    from elman.inspection.examining import examine as examine_network
+    from elman.inspection.examining import summary
+
+    return summary(examine_network(load(run).inspected(inputs), spectra=False))
+
+
+def inspect(
+    run: str | Path,
+    inputs: Sequence[str],
+    out: str | Path,
+    *,
+    attribution: str | None = None,
+    answer: str | None = None,
+    step: int = -1,
+    beside: Sequence[str | Path] = (),
+) -> tuple[dict[str, Any], str]:
+    """What a run's network does inside with texts or files: numbers, and lines to read; pages go to `out`.
+
+    attribution: a method, of which answer, at which step: see `elman.inspection.attribute`.
+    beside: other runs that read the same, for the slider of explore.html.
+    """
+    from elman.inspection.inspecting import inspect as inspect_network
+    from elman.inspection.looking import Asked
+
+    task, folder = load(run), RunFolder.open(run)
+    return inspect_network(
+        task.inspected(inputs),
+        out,
+        title=f"inside {task.name}: {folder.path.resolve().name}",
+        records=folder.metrics(),
+        clip_norm=task.clip_norm,
+        asked=None if attribution is None else Asked(attribution, answer, step),
+        beside={str(other): load(other).inspected(inputs) for other in beside},
+    )
 
 
 def _recipe(kind: type[Task], recipe: str | Path | None) -> dict[str, Any]:

@@ -24,11 +24,14 @@ from typing import Any
 from elman import api
 from elman.errors import InputError
 from elman.inspection import Compared, Curve, comparison_figure, comparison_page, figure_svg
+from elman.inspection.comparison import Inside, verdict
 from elman.runfolder import RunFolder, finite, replace
 from elman.settings import flags
 
 FILES = ("compare.json", "compare.png", "report.html")
 FOLDERS = ("runs", "results")
+REACHES = ("gradient_steps", "memory_steps")
+"""How far back a trained network reaches, as columns of the table."""
 _POLL = 0.1  # seconds between two looks at the processes
 
 
@@ -123,6 +126,7 @@ def compare(
     jobs = min(jobs or cores, len(settings))
     failures = _train_all(comparison, settings, folder, jobs, max(1, cores // jobs), tell or _silent)
     rows = [_row(folder, setting, failures) for setting in settings]
+    _look_inside(comparison, folder, rows, tell or _silent)
     if all("failed" in row for row in rows):
         raise InputError(f"every training failed; the first one: {rows[0]['failed']}")
     result = {**comparison.identity(), "grid": {k: list(v) for k, v in comparison.grid.items()}, "rows": rows}
@@ -141,6 +145,7 @@ def summary(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     seeds = len(result["grid"].get("seed", ()))
     measured = ["parameters", "steps", "seconds", "seconds_per_epoch", "train_loss", "validation_loss"]
     measured += [score] if score != "loss" else []
+    measured += [name for name in REACHES if any(name in row for row in result["rows"])]
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in result["rows"]:
         groups.setdefault(tuple(row["setting"][name] for name in names), []).append(row)
@@ -157,6 +162,22 @@ def summary(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     if all(not row[-1] for row in rows):
         head, rows = head[:-1], [row[:-1] for row in rows]
     return [name.replace("_", " ") for name in head], rows
+
+
+def verdicts(result: Mapping[str, Any]) -> list[str]:
+    """How far back each training learns, a sentence each, those with the best score first."""
+    compared = _compared(result)
+    rows = [row for row in result["rows"] if "inside" in row]
+    rows.sort(key=lambda row: _measured(row, compared.score), reverse=compared.higher_is_better)
+    score = compared.score.replace("_", " ")
+    return [
+        verdict(
+            describe(row["setting"]),
+            Inside.of(row["inside"]),
+            f"{score} {_measured(row, compared.score):.4g}",
+        )
+        for row in rows
+    ]
 
 
 def _measured(row: Mapping[str, Any], name: str) -> float:
@@ -237,6 +258,29 @@ def _compared(result: Mapping[str, Any]) -> Compared:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+def _look_inside(
+    comparison: Comparison, folder: Path, rows: Sequence[dict[str, Any]], tell: Callable[[str], None]
+) -> None:
+    """Add to each row how far back its network reaches on the data, where its task can be inspected.
+
+    What was measured once is kept."""
+    for row in rows:
+        name = _name(row["setting"])
+        kept = RunFolder(folder / "results")
+        if "failed" in row:
+            continue
+        if not (kept.path / f"{name}.inside.json").is_file():
+            try:
+                measured = api.examine(folder / row["run"], list(comparison.data))
+            except InputError as error:
+                tell(f"{describe(row['setting'])}: not looked inside: {error}")
+                return
+            kept.write_json(f"{name}.inside.json", finite(measured))
+        row["inside"] = kept.read_json(f"{name}.inside.json")
+        inside = Inside.of(row["inside"])
+        row |= {"gradient_steps": inside.gradient.length(), "memory_steps": inside.memory.length()}
 
 
 # --- the processes
@@ -333,6 +377,7 @@ def _draw(folder: Path, result: Mapping[str, Any]) -> None:
             RunFolder(folder / row["run"]).metrics(),
             row["setting"],
             _measured(row, compared.score),
+            Inside.of(row["inside"]) if "inside" in row else None,
         )
         for row in result["rows"]
         if "failed" not in row
@@ -350,5 +395,6 @@ def _draw(folder: Path, result: Mapping[str, Any]) -> None:
         (head, rows),
         figure_svg(figure),
         failed,
+        verdicts(result),
     )
     replace(folder / "report.html", page.encode())

@@ -11,16 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from elman import tasks
+from elman import InputError, tasks
 from elman.cli import compare as compare_verb
 from elman.cli import main
-from elman.comparison import Comparison, compare, summary
+from elman.comparison import Comparison, compare, summary, verdicts
 from elman.inspection import Compared, Curve, comparison_figure
+from elman.inspection.comparison import Inside, verdict
+from elman.inspection.reach import Reach
 from elman.tasks.language_model import LanguageModel
 
 SMALL = ["--hidden-size", "4", "--sequence-length", "10", "--batch-size", "4", "--max-steps", "2"]
@@ -184,3 +188,66 @@ def test_every_baseline_is_drawn_and_no_legend_is_asked_of_nothing() -> None:
     who = dict.fromkeys(("naive", "seasonal", "ets", "theta"), 2.0)
     figure = comparison_figure([curve, curve], Compared("loss", ""), who)
     assert who.keys() <= {str(line.get_label()) for line in figure.axes[1].lines}
+
+
+def test_every_training_is_looked_into_once(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["toy.txt", "--cells", "rnn,lstm", *SMALL, "--out", "inside"]
+    assert main(["compare", "language-model", *words]) == 0
+    told = capsys.readouterr().out
+    result = json.loads((place / "inside" / "compare.json").read_text(encoding="utf-8"))
+    head, _ = summary(result)
+    assert head[-2:] == ["gradient steps", "memory steps"]
+    for row in result["rows"]:
+        (stack,) = row["inside"]["stacks"]
+        assert row["gradient_steps"] == max(g["length"] for g in stack["layers"][0]["gradients"].values()) > 0
+        assert row["memory_steps"] == stack["memory"]["length"] > 0
+        assert f"cell {row['setting']['cell']} (loss {row['loss']:.4g}): the gradient" in told
+    best = min(result["rows"], key=lambda row: row["loss"])["setting"]["cell"]
+    assert verdicts(result)[0].startswith(f"cell {best} ")
+    page = (place / "inside" / "report.html").read_text(encoding="utf-8")
+    assert verdicts(result)[0] in page
+    kept = place / "inside" / "results" / "cell-rnn.inside.json"
+    before = kept.stat().st_mtime_ns
+    assert main(["compare", "language-model", *words, "--resume", "--quiet"]) == 0
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_a_task_that_cannot_be_looked_into_is_compared_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(run: Path, inputs: list[str]) -> None:
+        raise InputError("elman inspect does not know the task tag yet.")
+
+    monkeypatch.setattr("elman.api.examine", refuse)
+    (file,), _ = tasks.get("tag").example(tmp_path)
+    subject = Comparison("tag", [str(file)], {"cell": ["rnn", "gru"]}, {"hidden_size": 4, "max_steps": 1})
+    lines: list[str] = []
+    result = compare(subject, tmp_path / "out", tell=lines.append)
+    assert "gradient steps" not in summary(result)[0]
+    assert verdicts(result) == []
+    assert any("not looked inside" in line for line in lines)
+
+
+def test_the_verdict_follows_the_gradient() -> None:
+    def told(gradient: Reach) -> str:
+        return verdict("a", Inside(gradient, Reach(np.ones(200))), "rmse 0.4")
+
+    steps = np.arange(200)
+    assert told(Reach(0.7**steps)) == (
+        "a (rmse 0.4): the gradient is gone after 12 of 199 steps; what lies farther apart is not learned together"
+    )
+    assert (
+        told(Reach(0.999**steps))
+        == "a (rmse 0.4): the gradient reaches back over all 199 steps that were read"
+    )
+    assert told(Reach(0.95**steps)) == "a (rmse 0.4): the gradient reaches back 89 of 199 steps"
+
+
+def test_gradients_and_memories_are_drawn_below() -> None:
+    inside = Inside(Reach(0.5 ** np.arange(9)), Reach(0.9 ** np.arange(9)))
+    curve = Curve("a", [{"step": 1, "train_loss": 1.0}], {"cell": "a"}, 1.0, inside)
+    figure = comparison_figure([curve, curve], Compared("loss", ""), {})
+    _, _, gradients, memories = figure.axes
+    assert list(gradients.lines[0].get_ydata()) == list(0.5 ** np.arange(9))
+    assert list(memories.lines[0].get_ydata()) == list(0.9 ** np.arange(9))
+    assert len(comparison_figure([replace(curve, inside=None)], Compared("loss", ""), {}).axes) == 2

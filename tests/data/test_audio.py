@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from elman.data.audio import log_mel, read_audio, resample
+from elman.data.audio import LogMel, Resampler, log_mel, read_audio, read_sound, resample
 from elman.errors import InputError
 
 
@@ -97,3 +97,65 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     soundfile.write(path, np.array([0.0, np.nan], np.float32), 8000, subtype="FLOAT")
     with pytest.raises(InputError, match="not a number"):
         read_audio(path)
+
+
+# --- in pieces
+
+
+def _cut(samples: np.ndarray, seed: int, longest: int) -> list[np.ndarray]:
+    places = np.cumsum(np.random.default_rng(seed).integers(1, longest, 400))
+    return np.split(samples, places[places < len(samples)])
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted"), [(16000, 8000), (44100, 16000), (8000, 16000), (11025, 8000), (8000, 8000)]
+)
+@pytest.mark.parametrize("longest", [40, 3000])
+def test_resampling_in_pieces_is_that_of_the_whole(rate: int, wanted: int, longest: int) -> None:
+    samples = np.random.default_rng(1).normal(size=7001).astype(np.float32)
+    resampler = Resampler(rate, wanted)
+    pieces = [resampler.push(part) for part in _cut(samples, longest, longest)]
+    assert sum(map(len, pieces)) > 0.5 * 7001 * wanted / rate  # nearly all of it before the end
+    assert np.array_equal(np.concatenate([*pieces, resampler.finish()]), resample(samples, rate, wanted))
+
+
+def test_a_resampler_keeps_no_more_than_its_filter_needs() -> None:
+    resampler = Resampler(44100, 16000)
+    for _ in range(50):
+        resampler.push(np.ones(1000, np.float32))
+    assert len(resampler._held) < 4000
+
+
+@pytest.mark.parametrize("longest", [30, 90, 500, 9000])
+@pytest.mark.parametrize("length", [10, 199, 200, 279, 280, 8000])
+def test_frames_in_pieces_are_those_of_the_whole(length: int, longest: int) -> None:
+    samples = np.random.default_rng(2).normal(size=length).astype(np.float32)
+    frames = LogMel(8000, mels=17, hop=0.01)
+    pieces = [frames.push(part) for part in _cut(samples, longest, longest)]
+    assert len(np.concatenate(pieces)) == max(0, 1 + (length - 200) // 80)
+    whole = log_mel(samples, 8000, mels=17, hop=0.01)
+    assert np.array_equal(np.concatenate([*pieces, frames.finish()]), whole)
+
+
+def test_a_warp_moves_tones_up_and_leaves_the_ends() -> None:
+    tones = [_tone(16000, f) for f in (300, 1000, 3000)]
+    for tone in tones:
+        places = [log_mel(tone, 16000, warp=warp).mean(0).argmax() for warp in (0.8, 1.0, 1.25)]
+        assert places[0] < places[1] < places[2]
+    noise = np.random.default_rng(0).normal(size=16000).astype(np.float32)
+    for warp in (0.8, 1.25):
+        assert abs(log_mel(noise, 16000, warp=warp) - log_mel(noise, 16000)).mean(0).max() < 1
+    np.testing.assert_array_equal(log_mel(noise, 16000, warp=1.0), log_mel(noise, 16000))
+
+
+def test_a_warp_of_one_tone_is_another_tone() -> None:
+    warped, other = log_mel(_tone(16000, 800), 16000, warp=1.25), log_mel(_tone(16000, 1000), 16000)
+    assert abs(warped.mean(0).argmax() - other.mean(0).argmax()) <= 1
+
+
+def test_channels_are_told_and_averaged(tmp_path: Path) -> None:
+    path = tmp_path / "two.wav"
+    soundfile.write(path, np.stack([_tone(8000), -_tone(8000)], 1), 8000)
+    samples, rate, channels = read_sound(path)
+    assert (rate, channels) == (8000, 2)
+    assert abs(samples).max() < 1e-4  # 16 bits round

@@ -136,3 +136,16 @@ def test_only_line_ends_end_a_row(odd: str, tmp_path: Path) -> None:
 def test_a_mapping_has_columns_of_equal_length(columns: dict[str, object]) -> None:
     with pytest.raises(InputError, match=r"column '[ab]'"):
         read_table(columns)
+
+
+def test_without_a_header_columns_have_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.txt"
+    path.write_text("go\tgo\tx\nrun\t뛰어\ty\n", encoding="utf-8")
+    table = read_table(path, header=False)
+    assert table.columns == {"1": ["go", "run"], "2": ["go", "뛰어"], "3": ["x", "y"]}
+    assert [table.where(row) for row in range(2)] == [f"{path}:1", f"{path}:2"]
+    path.write_text("go\tgo\nrun\n", encoding="utf-8")
+    with pytest.raises(
+        InputError, match=r"pairs.txt:2: 1 fields, expected 2 as in the first line \(go, go\)"
+    ):
+        read_table(path, header=False)

@@ -298,3 +298,18 @@ def test_plain_text_needs_no_other_package(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a.txt").write_bytes(b"plain\r\ntext")
     expected = ("t", "\r\n", *"aeilnpx")
     assert Vocabulary.build("grapheme", read_blocks([tmp_path / "a.txt"])).symbols == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "jamo", "text", "symbols"),
+    [
+        ("grapheme", False, "가e\u0301x", ["가", "e\u0301", "x"]),
+        ("grapheme", True, "각x", ["\u1100", "\u1161", "\u11a8", "x"]),
+        ("character", False, "e\u0301", ["e", "\u0301"]),
+        ("word", False, "one two\nthree", ["one", "two", "\n", "three"]),
+        ("byte", False, "ab", ["a", "b"]),
+    ],
+)
+def test_a_symbol_is_found_whether_known_or_not(kind: str, jamo: bool, text: str, symbols: list[str]) -> None:
+    vocabulary = Vocabulary.build(kind, "a b", jamo=jamo)
+    assert [vocabulary.symbol_at(text, number) for number in range(len(symbols))] == symbols

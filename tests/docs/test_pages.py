@@ -16,15 +16,27 @@ from .pages import ROOT, Block, assert_same, blocks, run_page
 ENGLISH = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/cells/*.md")])
 ENGLISH = [page for page in ENGLISH if not page.name.endswith(".ko.md")]
 LESSONS = (
+    "caption",
     "classify",
     "compare",
+    "conventions",
+    "convert",
+    "explore",
     "fill",
     "forecast",
+    "forgetting",
+    "gates",
     "index",
+    "inspect",
+    "keras",
     "language-model",
+    "onnx",
     "rnn-by-hand",
+    "runtime",
     "tag",
     "training",
+    "transcribe",
+    "translate",
 )
 KOREAN = {ROOT / f"docs/{name}.md": ROOT / f"docs/ko/{name}.md" for name in LESSONS}
 KOREAN[ROOT / "README.md"] = ROOT / "README.ko.md"

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from elman.data.spans import legal
-from elman.nn.crf import NEVER, Crf
+from elman.nn.crf import Crf
+from elman.tasks._chain import NEVER, Chain
 
 TAGS = ["B-x", "I-x", "O", "B-y"]
 LENGTHS = torch.tensor([5, 1, 3, 0, 4])
@@ -26,6 +27,13 @@ def field(scheme: str | None) -> Crf:
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf
+
+
+def chain(crf: Crf) -> Chain:
+    """The same field in NumPy."""
+    names = ("begin", "follow", "end")
+    allowed = tuple(~getattr(crf, f"illegal_{name}").numpy() for name in names)
+    return Chain.of(len(TAGS), {n: t.detach().numpy() for n, t in crf.ties_learned().items()}, allowed)
 
 
 def drawn() -> Tensor:
@@ -60,9 +68,11 @@ def test_partition_marginals_and_best_are_those_of_all_paths(scheme: str | None)
     crf, emissions = field(scheme), drawn()
     with torch.no_grad():
         partition = crf.log_partition(emissions, LENGTHS)
-        marginals = crf.marginals(emissions, LENGTHS)
-        best, scores = crf.best(emissions, LENGTHS, 7)
-        viterbi, top = crf.best(emissions, LENGTHS)
+    lengths, numbers = LENGTHS.numpy(), emissions.numpy()
+    marginals = chain(crf).marginals(numbers, lengths)
+    best, scores = chain(crf).best(numbers, lengths, 7)
+    viterbi, top = chain(crf).best(numbers, lengths)
+    np.testing.assert_allclose(chain(crf).log_partition(numbers, lengths), partition, rtol=0, atol=1e-10)
     for row, length in enumerate(LENGTHS.tolist()):
         paths = enumerated(crf, emissions[row, :length].numpy())
         total = log_sum(list(paths.values()))
@@ -71,14 +81,12 @@ def test_partition_marginals_and_best_are_those_of_all_paths(scheme: str | None)
         for path, score in paths.items():
             for t, k in enumerate(path):
                 shares[t, k] += np.exp(score - total)
-        np.testing.assert_allclose(marginals[row].numpy(), shares, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(marginals[row], shares, rtol=0, atol=1e-10)
         ranked = sorted(paths, key=lambda path: -paths[path])[:7]
         assert (scores[row] > NEVER / 2).tolist() == [n < len(ranked) for n in range(7)]
         assert [tuple(p[:length]) for p in best[row].tolist()][: len(ranked)] == ranked
-        np.testing.assert_allclose(
-            scores[row, : len(ranked)].numpy(), [paths[p] for p in ranked], rtol=0, atol=1e-10
-        )
-        assert torch.equal(viterbi[row, 0], best[row, 0])
+        np.testing.assert_allclose(scores[row, : len(ranked)], [paths[p] for p in ranked], rtol=0, atol=1e-10)
+        assert (viterbi[row, 0] == best[row, 0]).all()
         assert top[row, 0] == scores[row, 0]
         assert not best[row, 0, length:].any()
 
@@ -95,6 +103,8 @@ def test_nats_are_of_the_paths_that_the_known_tags_leave(scheme: str | None) -> 
             for row in range(5)
         ]
         assert crf.nats(emissions, tags, LENGTHS) == pytest.approx(float(sum(nats)), abs=1e-10)
+    told = chain(crf).nats(emissions.numpy(), tags.numpy(), LENGTHS.numpy())
+    assert told == pytest.approx(float(sum(nats)), abs=1e-10)
     for row, length in enumerate(LENGTHS.tolist()):
         paths = enumerated(crf, emissions[row, :length].numpy())
         wanted = tags[row, :length].tolist()
@@ -121,7 +131,34 @@ def test_gradients(scheme: str | None, gap: bool) -> None:
 def test_marginals_are_the_derivative_of_log_partition() -> None:
     crf, emissions = field("bio"), drawn().requires_grad_()
     (slope,) = torch.autograd.grad(crf.log_partition(emissions, LENGTHS).sum(), emissions)
-    torch.testing.assert_close(crf.marginals(emissions, LENGTHS), slope, rtol=0, atol=1e-12)
+    shares = chain(crf).marginals(emissions.detach().numpy(), LENGTHS.numpy())
+    np.testing.assert_allclose(shares, slope, rtol=0, atol=1e-12)
+
+
+@SCHEMES
+def test_scores_far_apart_lose_nothing(scheme: str | None) -> None:
+    """Thousands of nats apart, more than a number has room for; beside a row that is not."""
+    crf, emissions = field(scheme), drawn()
+    far = emissions * torch.tensor([1.0, 1e3, 1e4, 1.0, 1e3])[:, None, None]
+    lengths = LENGTHS.numpy()
+    with torch.no_grad():
+        partition = crf.log_partition(far, LENGTHS)
+    np.testing.assert_allclose(chain(crf).log_partition(far.numpy(), lengths), partition, rtol=1e-12)
+    together, alone = (chain(crf).marginals(e.numpy(), lengths)[0] for e in (far, emissions))
+    assert np.array_equal(together, alone)
+    far.requires_grad_()
+    (slope,) = torch.autograd.grad(crf.log_partition(far, LENGTHS).sum(), far)
+    np.testing.assert_allclose(chain(crf).marginals(far.detach().numpy(), lengths), slope, rtol=0, atol=1e-9)
+
+
+def test_an_unlikely_begin_is_not_lost_where_it_alone_leads_on() -> None:
+    """B-x is 2000 nats below O, and only from it does a sentence go on to I-x, which is 3000 nats above all others."""
+    tied = Chain.of(len(TAGS), {}, legal(TAGS, "bio"))
+    emissions = np.zeros((2, 2, 4))
+    emissions[0, 0, 0], emissions[0, 1, 1] = -2000, 3000
+    lengths = np.array([2, 2])
+    assert tied.log_partition(emissions, lengths)[0] == pytest.approx(1000, abs=1e-9)
+    assert tied.marginals(emissions, lengths)[0].argmax(1).tolist() == [0, 1]
 
 
 def test_padding_changes_nothing() -> None:
@@ -129,21 +166,22 @@ def test_padding_changes_nothing() -> None:
     inside = torch.arange(5) < LENGTHS[:, None]
     other = emissions.where(inside.unsqueeze(2), 1e6)
     tags = torch.tensor([[0, 1, 2, 3, 0], [2] * 5, [0, 1, 1, 0, 0], [1] * 5, [2, 2, 0, 1, 3]])
+    assert torch.equal(crf.nats(emissions, tags, LENGTHS), crf.nats(other, tags, LENGTHS))
+    lengths, field_ = LENGTHS.numpy(), chain(crf)
     for read in (
-        lambda e: crf.nats(e, tags, LENGTHS),
-        lambda e: crf.marginals(e, LENGTHS),
-        lambda e: crf.best(e, LENGTHS, 3)[0],
-        lambda e: crf.best(e, LENGTHS, 3)[1],
+        lambda e: field_.nats(e, tags.numpy(), lengths),
+        lambda e: field_.marginals(e, lengths),
+        lambda e: field_.best(e, lengths, 3)[0],
+        lambda e: field_.best(e, lengths, 3)[1],
     ):
-        assert torch.equal(read(emissions), read(other))
+        assert np.array_equal(read(emissions.numpy()), read(other.numpy()))
 
 
 def test_illegal_paths_never_come_out() -> None:
-    begin, follow, end = map(torch.from_numpy, legal(TAGS, "bio"))
-    crf = Crf(len(TAGS), legal=(begin, follow, end), learned=False)
-    emissions = torch.zeros(1, 4, 4)
+    unlearned = Chain.of(len(TAGS), {}, legal(TAGS, "bio"))
+    emissions = np.zeros((1, 4, 4))
     emissions[..., 1] = 9  # every word would be I-x
-    paths, scores = crf.best(emissions, torch.tensor([4]))
+    paths, scores = unlearned.best(emissions, np.array([4]))
     assert paths.tolist() == [[[0, 1, 1, 1]]]
     assert scores.item() == 27
-    assert crf.marginals(emissions, torch.tensor([4]))[0, 0, 1] == 0
+    assert unlearned.marginals(emissions, np.array([4]))[0, 0, 1] == 0

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from elman.nn import Recurrent
 from elman.nn.forecaster import Anchors, ForecastNetwork, Member, Output, Smoothing, Window
+from elman.tasks import _forecast_law as law_of
 
 LEVELS = [0.1, 0.25, 0.5, 0.75, 0.9]
 PERIODS, HORIZON, STEPS, CONTEXT = (4,), 6, 24, 10
@@ -42,6 +43,18 @@ def _window(rows: int = 3, horizon: int = HORIZON, values: Tensor | None = None)
         values, one, one, torch.randn(rows, CONTEXT, 3), torch.randn(rows, horizon, 2), torch.randn(rows, horizon),
         torch.ones(rows, horizon), torch.zeros(rows),
     )  # fmt: skip
+
+
+def _arrays(window: Window) -> dict[str, np.ndarray]:
+    return {field.name: getattr(window, field.name).numpy() for field in fields(window)}
+
+
+def _quantiles(network: ForecastNetwork, window: Window) -> np.ndarray:
+    return law_of.quantiles(network, _arrays(window), network.output, LEVELS)
+
+
+def _simulated(network: ForecastNetwork, window: Window, paths: int) -> np.ndarray:
+    return law_of.simulated(network, _arrays(window), network.output, LEVELS, paths=paths)
 
 
 @pytest.mark.parametrize("period", [1, 4])
@@ -99,7 +112,7 @@ def test_what_was_before_the_series_began_changes_nothing() -> None:
     late = replace(window, begun=begun, known=begun, inputs=inputs)
     other = replace(late, values=torch.where(begun > 0, window.values, torch.tensor(0.5)))
     filled = replace(late, values=torch.where(begun > 0, window.values, window.values[:, 9:10]))
-    assert np.allclose(network.quantiles(other)[..., 2], network.quantiles(filled)[..., 2], atol=1e-5)
+    assert np.allclose(_quantiles(network, other)[..., 2], _quantiles(network, filled)[..., 2], atol=1e-5)
 
 
 def test_a_target_that_is_not_wanted_counts_nothing() -> None:
@@ -115,18 +128,18 @@ def test_a_target_that_is_not_wanted_counts_nothing() -> None:
 def test_every_part_of_a_window_is_read() -> None:
     """Values, inputs, what is known ahead: each changes the forecast; the last value most surely."""
     network, window = _network(), _window()
-    before = network.quantiles(window)
+    before = _quantiles(network, window)
     for name in ("values", "inputs", "ahead"):
         part = getattr(window, name).clone()
         part[..., -1] += 1.0
-        changed = network.quantiles(replace(window, **{name: part}))
+        changed = _quantiles(network, replace(window, **{name: part}))
         assert np.abs(changed - before).max() > 1e-3, name
 
 
 @pytest.mark.parametrize("output", ["quantiles", "normal", "student-t"])
 def test_quantiles_increase_and_the_middle_is_the_location(output: Output) -> None:
     network, window = _network(output, members=1), _window()
-    quantiles = network.quantiles(window)
+    quantiles = _quantiles(network, window)
     assert (np.diff(quantiles, axis=-1) > 0).all()
     assert np.allclose(quantiles[..., 2], network._members()[0](window).location.detach(), atol=1e-6)
 
@@ -151,7 +164,7 @@ def test_pinball_loss_by_hand() -> None:
     size = network._members()[0](window).size.item()
     total = 0.0
     for step in range(HORIZON):
-        for level, value in zip(LEVELS, network.quantiles(window)[0, step], strict=True):
+        for level, value in zip(LEVELS, _quantiles(network, window)[0, step], strict=True):
             error = (window.targets[0, step].item() - value) / size
             total += 2 * (level * error if error > 0 else (level - 1) * error) / len(LEVELS)
     assert network.loss(window)[0].item() == pytest.approx(total, rel=1e-4)
@@ -159,15 +172,15 @@ def test_pinball_loss_by_hand() -> None:
 
 def test_members_are_averaged() -> None:
     network, window = _network(), _window()
-    alone = [ForecastNetwork([member], LEVELS).quantiles(window) for member in network._members()]
-    assert np.allclose(network.quantiles(window), np.mean(alone, axis=0))
+    alone = [_quantiles(ForecastNetwork([member], LEVELS), window) for member in network._members()]
+    assert np.allclose(_quantiles(network, window), np.mean(alone, axis=0))
     assert not np.allclose(alone[0], alone[1])
 
 
 def test_one_simulated_step_has_the_law_of_the_step() -> None:
     network = _network(horizon=1)
     window = _window(horizon=1)
-    assert np.allclose(network.simulate(window, 4000), network.quantiles(window), atol=0.02)
+    assert np.allclose(_simulated(network, window, 4000), _quantiles(network, window), atol=0.02)
 
 
 def test_simulation_feeds_back_what_was_drawn() -> None:
@@ -177,11 +190,11 @@ def test_simulation_feeds_back_what_was_drawn() -> None:
         member.widths.data.fill_(-0.8)
         member.head.weight.data[member.anchors.count + 1].zero_()
     window = _window(horizon=3)
-    found = network.simulate(window, 5)[..., 2]
+    found = _simulated(network, window, 5)[..., 2]
     now, level = replace(window, ahead=window.ahead[:, :1]), np.zeros(3)
     for step in range(3):
         now = replace(now, ahead=window.ahead[:, step : step + 1])
-        value = network.quantiles(now)[:, 0, 2]
+        value = _quantiles(network, now)[:, 0, 2]
         level = level + value
         assert np.allclose(found[:, step], level, atol=0.02)
         value = torch.tensor(value, dtype=torch.float32).unsqueeze(1)
@@ -192,4 +205,4 @@ def test_simulation_feeds_back_what_was_drawn() -> None:
 def test_rows_stand_alone() -> None:
     network, window = _network(horizon=1), _window(horizon=3)
     one = Window(*(getattr(window, field.name)[1:2] for field in fields(window)))
-    assert np.allclose(network.simulate(window, 20)[1], network.simulate(one, 20)[0], atol=1e-5)
+    assert np.allclose(_simulated(network, window, 20)[1], _simulated(network, one, 20)[0], atol=1e-5)

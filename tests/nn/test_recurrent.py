@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
-from elman import InputError, cells
-from elman.nn import Recurrent
+from elman import InputError, cells, reference
+from elman.nn import GRU, Recurrent, accelerate
 from elman.testing import assert_close
+from elman.testing.toys import toy
 
 
 def layer(cell="lstm", **options):
@@ -129,3 +131,106 @@ def test_symbols_are_one_hot_where_torch_or_the_text_computes(cell):
     one_hot = torch.nn.functional.one_hot(symbols, 5).bfloat16()
     lengths = torch.tensor([4, 0])
     assert torch.equal(made(symbols.to(torch.uint8), lengths=lengths)[0], made(one_hot, lengths=lengths)[0])
+
+
+STACKS = [
+    {},
+    {"num_layers": 2, "bidirectional": True},
+    {"num_layers": 3},
+    {"bias": False},
+]
+
+
+@pytest.mark.parametrize("cell", cells.names())
+@pytest.mark.parametrize("options", STACKS, ids=str)
+def test_steps_are_those_of_the_reference(cell, options):
+    """Every state and gate of every layer, direction and step, beside `elman.reference` in NumPy."""
+    problem = toy(cell, steps=9, **options)
+    made = Recurrent(cell, 5, 7, **options).double()
+    made.load_state_dict({name: torch.from_numpy(values) for name, values in problem.params.items()})
+    state = {name: torch.from_numpy(values) for name, values in problem.state.items()}
+    lengths = torch.from_numpy(problem.lengths)
+    output, _, steps = made(
+        torch.from_numpy(problem.x), state, lengths, return_gates=True, return_states=True
+    )
+    assert_close("split", output, made(torch.from_numpy(problem.x), state, lengths)[0], "output")
+    _, _, wanted = reference.forward(
+        cell, problem.params, problem.x, problem.state, problem.lengths, return_gates=True
+    )
+    for number, (suffix, moments) in enumerate(wanted.items()):
+        for row, length in enumerate(lengths.tolist()):
+            order = range(length)[::-1] if suffix.endswith("_reverse") else range(length)
+            for moment, t in zip(moments, order, strict=False):
+                for name, value in steps.states.items():
+                    assert_close(
+                        "reference", value[number, row, t], moment.state[name][row], f"{name}{suffix}"
+                    )
+                for name, value in steps.gates.items():
+                    assert_close(
+                        "reference", value[number, row, t], moment.kept[name][row], f"gate {name}{suffix}"
+                    )
+            for value in (*steps.states.values(), *steps.gates.values(), *steps.preactivations.values()):
+                assert not value[number, row, length:].any()
+
+
+def test_preactivations_are_what_gates_are_the_nonlinearity_of():
+    for cell in ("rnn", "lstm", "gru", "gru_reset_before"):
+        _, _, steps = layer(cell)(torch.randn(2, 6, 5), return_gates=True)
+        for gate in cells.get(cell).gates:
+            squashed = getattr(torch, gate.activation)(steps.preactivations[gate.name])
+            assert_close("split", squashed, steps.gates[gate.name], f"{cell} {gate.name}")
+
+
+def test_only_what_is_asked_for_comes_back():
+    made, x = layer(), torch.randn(2, 6, 5)
+    assert len(made(x)) == 2
+    _, _, gates = made(x, return_gates=True)
+    _, _, states = made(x, return_states=True)
+    assert (set(gates.gates), set(gates.states)) == (set("ifgo"), set())
+    assert (set(states.gates), set(states.states)) == (set(), {"h", "c"})
+
+
+def test_a_gradient_flows_through_every_step_that_comes_back():
+    made, x = layer(), torch.randn(2, 6, 5, requires_grad=True)
+    for kind, name in (("states", "c"), ("gates", "f"), ("preactivations", "o")):
+        _, _, steps = made(x, return_gates=True, return_states=True)
+        (gradient,) = torch.autograd.grad(getattr(steps, kind)[name][0, :, 3].sum(), x)
+        assert gradient[:, :4].abs().amin(-1).all()
+        assert not gradient[:, 4:].any()
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: (torch.nn.LSTM(5, 7, 2, bidirectional=True), torch.randn(6, 3, 5)), (4, 6, 3, 7)),
+        (lambda: (torch.nn.GRU(5, 7, batch_first=True), torch.randn(3, 6, 5)), (1, 3, 6, 7)),
+        (lambda: (torch.nn.RNN(5, 7), torch.randn(6, 5)), (1, 6, 7)),
+        (lambda: (torch.nn.LSTM(5, 7, proj_size=3), torch.randn(6, 3, 5)), (1, 6, 3, 3)),
+    ],
+)
+def test_drop_ins_tell_their_steps(make, shape):
+    made, x = make()
+    accelerate(made)
+    wanted = made(x)
+    output, state, steps = made(x, return_states=True, return_gates=True)
+    assert_close("split", output, wanted[0], "output")
+    assert type(state) is type(wanted[1])
+    h = steps.states["h"]
+    assert h.shape == shape
+    directions = [h[-1]] if not made.bidirectional else [h[-2], h[-1]]
+    assert torch.equal(torch.cat(directions, -1), output)
+    assert steps.gates[cells.get(made.cell).gate_names[0]].shape == (*shape[:-1], 7)
+
+
+def test_steps_of_a_packed_sequence_are_refused():
+    packed = torch.nn.utils.rnn.pack_sequence([torch.randn(3, 5)])
+    with pytest.raises(InputError, match="give lengths="):
+        GRU(5, 7)(packed, return_gates=True)
+
+
+def test_lengths_are_given_in_any_form():
+    layer, x = Recurrent("gru", 3, 4), torch.randn(3, 5, 3)
+    expected = layer(x, lengths=torch.tensor([2, 0, 5]))[0]
+    for given in ([2, 0, 5], (2, 0, 5), np.array([2, 0, 5])):
+        assert torch.equal(layer(x, lengths=given)[0], expected)
+    assert layer(x[:0], lengths=[])[0].shape == (0, 5, 4)

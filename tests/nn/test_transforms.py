@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
 
 import elman.nn
 from elman import InputError, cells
@@ -184,3 +185,36 @@ def test_fake_and_meta_tensors_have_the_shapes():
         output, state = Recurrent("lstm", 5, 7)(torch.randn(3, 6, 5))
     assert output.shape == (3, 6, 7)
     assert state["c"].shape == (1, 3, 7)
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU"])
+def test_per_sample_gradients_are_those_of_each_sample_alone(kind):
+    layer, x = drop_in(kind, batch_first=True), torch.randn(5, 6, 5)
+    of_samples = call_for_per_sample_grads(layer, batch_size=5)
+    of_samples(x).square().sum().backward()
+    for n in range(5):
+        alone = torch.autograd.grad(layer(x[n : n + 1]).square().sum(), list(layer.parameters()))
+        for (name, param), expected in zip(layer.named_parameters(), alone, strict=True):
+            assert_close("torch", param.grad_sample[n], expected, f"gradient {name} of sample {n}")
+    with pytest.raises(RuntimeError, match="Expanded Weights"):  # better than gradients of other samples
+        of_samples(x, lengths=[1, 6, 2, 3, 4])
+
+
+@each_kind
+def test_a_tensor_with_its_own_torch_function_is_asked_as_torch_asks_it(kind):
+    asked = []
+
+    class Asking(torch.Tensor):
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            asked.append(func.__name__)
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    x = torch.randn(5, 2, 3).as_subclass(Asking)
+    torch_layer, layer = getattr(nn, kind)(3, 4), getattr(elman.nn, kind)(3, 4)
+    torch_layer(x)
+    expected = {name for name in asked if name.startswith(("rnn_", "lstm", "gru"))}
+    asked.clear()
+    layer(x)
+    assert expected
+    assert expected <= set(asked)

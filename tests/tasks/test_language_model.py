@@ -92,7 +92,7 @@ def test_evaluate_counts_every_target_once_in_any_number_of_rows(text: Path) -> 
 
 
 def test_rows_are_warmed_up(model: LanguageModel, text: Path) -> None:
-    from elman.nn.language import measure
+    from elman.tasks._measuring import measure
 
     symbols = encoded(model, text)
     exact, warm, cold = (
@@ -103,7 +103,7 @@ def test_rows_are_warmed_up(model: LanguageModel, text: Path) -> None:
 
 
 def test_windows_start_from_zero(text: Path) -> None:
-    from elman.nn.language import measure_windows
+    from elman.tasks._measuring import measure_windows
 
     model = fitted(text)
     symbols = encoded(model, text)[:40]
@@ -209,7 +209,7 @@ def test_dropout_is_for_training_only(text: Path) -> None:
     assert model.network_.training
     assert "".join(model.generate(length=30, seed=0)) == quiet[1]
     model.network_.train()
-    from elman.nn.language import measure_windows
+    from elman.tasks._measuring import measure_windows
 
     assert measure_windows(model.network_, encoded(model, text), 9) == measure_windows(
         model.network_, encoded(model, text), 9

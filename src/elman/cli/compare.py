@@ -62,9 +62,10 @@ def run(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     head, rows = comparison.summary(result)
     text = table(head, [[_shown(value) for value in row] for row in rows], numbers=True)
+    told = "".join(f"{line}\n" for line in comparison.verdicts(result))
     output.result(
         {"out": out, **result},
-        f"{text}\n\npicture {Path(out) / 'compare.png'}\nreport  {Path(out) / 'report.html'}",
+        f"{text}\n\n{told}\npicture {Path(out) / 'compare.png'}\nreport  {Path(out) / 'report.html'}",
     )
     return 0
 

@@ -13,8 +13,12 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("data", nargs="+", metavar="DATA", help="files, or folders of files")
     add_output_flags(parser)
     given = parser.parse(arguments)
-    from elman import api
+    from elman import api, tasks
+    from elman.runfolder import RunFolder
 
+    output = Output(given)
     scores = api.evaluate(given.run, given.data, **read_options(options, given))
-    Output(given).result({"run": given.run, "data": given.data, **scores}, score_table({"model": scores}))
+    for remark in tasks.get(RunFolder.open(given.run).read_config()["task"]).remarks():
+        output.say(remark)
+    output.result({"run": given.run, "data": given.data, **scores}, score_table({"model": scores}))
     return 0

@@ -72,6 +72,8 @@ def _tell(model: Task, out: str, output: Output) -> None:
         "compared": dataclasses.asdict(model._compared()),
         "scores": model.scores_,
     }
+    for remark in model.remarks():
+        output.say(remark)
     output.result(
         values, f"{score_table(model.scores_)}\n\nrun     {out}\nreport  {Path(out) / 'report.html'}"
     )

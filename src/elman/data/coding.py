@@ -46,6 +46,10 @@ class CodedWords:
     characters: Integers = field(default_factory=_nothing)
     spelled: Integers = field(default_factory=_nothing)
 
+    def arrays(self) -> dict[str, Integers]:
+        """Those that are there, by name."""
+        return {name: array for name, array in vars(self).items() if array.shape != (0, 0)}
+
 
 class WordCoder:
     """Numbers of words, characters and pairs; what it has not learned has number 0.

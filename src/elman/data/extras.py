@@ -16,5 +16,6 @@ def extra(module: str, purpose: str, group: str = "train") -> ModuleType:
         if error.name != module:
             raise
         raise InputError(
-            f"{purpose}: the package {module!r} is missing. Run: pip install elman[{group}]"
+            f"{purpose}: the package {module!r} is missing. Run: pip install elman[{group}], or"
+            f" {module} alone."
         ) from error

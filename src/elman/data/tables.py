@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data.extras import extra
 from elman.data.files import file_fingerprint, read_lines
 from elman.errors import InputError
 from elman.settings import nearest
@@ -86,20 +87,23 @@ class Table:
         return Table(self.name, columns, None if self.lines is None else [self.lines[row] for row in rows])
 
 
-def read_table(source: Any, *, delimiter: str | None = None, quotes: bool | None = None) -> Table:
+def read_table(
+    source: Any, *, delimiter: str | None = None, quotes: bool | None = None, header: bool = True
+) -> Table:
     """A file as its suffix says (anything but .jsonl, .ndjson and .parquet is delimited text), or a dataframe.
 
     Args:
         source: path, text stream of delimited text, mapping of columns, or a dataframe of pandas, polars, Arrow, ...
         delimiter: of delimited text; None: the one of comma, tab, semicolon and bar that the header has most of.
         quotes: whether "..." keeps delimiters and line ends inside a field; None: yes, but not where tabs delimit.
+        header: whether the first line of delimited text names the columns; else they are named "1", "2", ...
 
     Raises:
         InputError: no such file, not UTF-8, no rows, a name twice in the header, a row with more or fewer fields than
             the header (with its line).
     """
     if isinstance(source, io.TextIOBase):
-        return _delimited("table", iter(source), delimiter, quotes)
+        return _delimited("table", iter(source), delimiter, quotes, header)
     if not isinstance(source, str | Path):
         return _frame(source)
     path = Path(source)
@@ -108,7 +112,7 @@ def read_table(source: Any, *, delimiter: str | None = None, quotes: bool | None
     lines = read_lines(path, keepends=True)  # a quoted field may hold some
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         return _json_lines(str(path), lines)
-    return _delimited(str(path), lines, delimiter, quotes)
+    return _delimited(str(path), lines, delimiter, quotes, header)
 
 
 def read_tables(sources: Iterable[Any], **how: Any) -> Table:
@@ -134,7 +138,9 @@ def table_fingerprint(source: Any) -> dict[str, Any]:
     return {"name": "dataframe", "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _delimited(name: str, lines: Iterator[str], delimiter: str | None, quotes: bool | None) -> Table:
+def _delimited(
+    name: str, lines: Iterator[str], delimiter: str | None, quotes: bool | None, named: bool
+) -> Table:
     first = next(lines, "")
     delimiter = delimiter or max(_DELIMITERS, key=first.count)
     quoted = delimiter != "\t" if quotes is None else quotes
@@ -147,14 +153,17 @@ def _delimited(name: str, lines: Iterator[str], delimiter: str | None, quotes: b
     ends: list[int] = []
     try:
         header = next(reader, [])
-        _check_header(name, header)
+        if named:
+            _check_header(name, header)
+        else:
+            rows, ends = [header], [reader.line_num]
         for row in reader:
             if not row:
                 continue
             if len(row) != len(header):
                 raise InputError(
-                    f"{name}:{reader.line_num}: {len(row)} fields, expected {len(header)} as in the header "
-                    f"({', '.join(header)})."
+                    f"{name}:{reader.line_num}: {len(row)} fields, expected {len(header)} as in the "
+                    f"{'header' if named else 'first line'} ({', '.join(header)})."
                 )
             rows.append(row)
             ends.append(reader.line_num)
@@ -162,6 +171,8 @@ def _delimited(name: str, lines: Iterator[str], delimiter: str | None, quotes: b
         raise InputError(f"{name}:{reader.line_num}: not a table ({error}).") from error
     if not rows:
         raise InputError(f"{name}: a header and no rows, expected at least one row.")
+    if not named:
+        header = [str(number) for number in range(1, len(header) + 1)]
     return Table(name, {c: list(v) for c, v in zip(header, zip(*rows, strict=True), strict=True)}, ends)
 
 
@@ -192,8 +203,7 @@ def _json_lines(name: str, lines: Iterator[str]) -> Table:
 
 
 def _parquet(path: Path) -> Table:
-    import polars
-
+    polars = extra("polars", "Parquet files")
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     try:
@@ -206,8 +216,7 @@ def _parquet(path: Path) -> Table:
 def _frame(source: Any) -> Table:
     if isinstance(source, dict):
         return _filled(Table("table", _columns(source)))
-    import narwhals
-
+    narwhals = extra("narwhals", "dataframes")
     try:
         frame = narwhals.from_native(source, eager_only=True)
     except TypeError:

@@ -156,6 +156,13 @@ class Vocabulary:
                 ids[missing] = self.unknown_id or 0
         return ids.astype(self.dtype)
 
+    def symbol_at(self, text: str, number: int) -> str:
+        """The text of symbol `number` of `text`, whether the vocabulary has it or not."""
+        coder = self._coder
+        if isinstance(coder, ByteLevel):
+            return self.decode([self.encode(text)[number]])
+        return coder.locate(text, number)[1]
+
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of `ids`. A character that is unknown is shown as U+FFFD, a word as `<unk>`."""
         decoder = self.decoder()

@@ -9,28 +9,55 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from elman.inspection.pictures import reach_axes, reach_line
+from elman.inspection.reach import SHORT, Reach
 from elman.inspection.report import Compared, Grid, Picture, Text, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+WHOLE = 0.9  # of the steps that could be seen: a gradient that reaches so far back reaches over all
 _BARS = 3  # values of a number on the axis, from which on points are joined by lines
 
 
 @dataclass(frozen=True)
 class Curve:
     """One training: its label (shared by those that differ in the seed alone), the lines of its metrics.jsonl, its
-    setting, and the score it ended with."""
+    setting, the score it ended with, and what was measured inside, where that was done."""
 
     label: str
     records: Sequence[Mapping[str, Any]]
     setting: Mapping[str, Any]
     score: float
+    inside: Inside | None = None
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How far back a trained network reaches: the gradient of its answer with respect to the states of its first layer,
+    and what a changed input does to its output."""
+
+    gradient: Reach
+    memory: Reach
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Inside:
+        """From the numbers of `examining.summary`."""
+        stack = values["stacks"][0]
+        gradients = [_reach(found) for found in stack["layers"][0]["gradients"].values()]
+        return cls(max(gradients, key=lambda reach: reach.length()), _reach(stack["memory"]))
+
+
+def _reach(values: Mapping[str, Any]) -> Reach:
+    return Reach(np.array([math.nan if value is None else value for value in values["strength"]], np.float64))
 
 
 def comparison_figure(curves: Sequence[Curve], compared: Compared, baselines: Mapping[str, float]) -> Figure:
-    """Losses over the updates (training dashed, validation solid), and the scores at the end, baselines as lines."""
+    """Losses over the updates (training dashed, validation solid), and the scores at the end, baselines as lines;
+    below, gradients through time and memory."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -38,8 +65,13 @@ def comparison_figure(curves: Sequence[Curve], compared: Compared, baselines: Ma
     palette = mpl.colormaps["tab10" if len(labels) <= 10 else "turbo"]
     step = 1 if len(labels) <= 10 else 256 // len(labels)
     colours = {label: palette(place * step) for place, label in enumerate(labels)}
-    figure = Figure(figsize=(11, 4.2 + 0.2 * max(0, len(labels) - 6)), layout="constrained")
-    losses, scores = figure.subplots(1, 2)
+    measured = any(curve.inside for curve in curves)
+    height = 4.2 + 0.2 * max(0, len(labels) - 6)
+    figure = Figure(figsize=(11, height * (2 if measured else 1)), layout="constrained")
+    losses, scores, *inside = figure.subplots(2 if measured else 1, 2).flat
+    if measured:
+        gradients, memories = inside
+        _inside(gradients, memories, curves, colours)
     _losses(losses, curves, colours)
     across = _across(curves)
     if across:
@@ -72,6 +104,37 @@ def _losses(axes: Axes, curves: Sequence[Curve], colours: Mapping[str, Any]) -> 
     axes.grid(axis="y", alpha=0.25)
     if named:
         axes.legend(frameon=False, fontsize="small")
+
+
+def _inside(gradients: Axes, memories: Axes, curves: Sequence[Curve], colours: Mapping[str, Any]) -> None:
+    """How far back each training reaches; of several seeds each has its line, and one is named."""
+    named: set[str] = set()
+    for curve in curves:
+        if curve.inside is not None:
+            label = curve.label if curve.label not in named else "_"
+            named.add(curve.label)
+            for axes, reach in ((gradients, curve.inside.gradient), (memories, curve.inside.memory)):
+                reach_line(axes, reach, label, "-", color=colours[curve.label])
+    reach_axes(gradients, "gradient of the answer,\nby its largest", "steps back to the first layer's state")
+    reach_axes(memories, "change of the output,\nby its largest", "steps from a changed input")
+
+
+def verdict(label: str, inside: Inside, score: str) -> str:
+    """In a sentence, whether a training could learn over the whole of what it read.
+
+    score: with its name.
+
+    >>> verdict("cell rnn", Inside(Reach(0.5 ** np.arange(100)), Reach(0.9 ** np.arange(100))), "loss 2.1")
+    'cell rnn (loss 2.1): the gradient is gone after 6 of 99 steps; what lies farther apart is not learned together'
+    """
+    length, seen = inside.gradient.length(), inside.gradient.seen
+    if length >= WHOLE * seen:
+        told = f"the gradient reaches back over all {seen} steps that were read"
+    elif length < SHORT * seen:
+        told = f"the gradient is gone after {length} of {seen} steps; what lies farther apart is not learned together"
+    else:
+        told = f"the gradient reaches back {length} of {seen} steps"
+    return f"{label} ({score}): {told}"
 
 
 def _across(curves: Sequence[Curve]) -> str | None:
@@ -131,10 +194,12 @@ def comparison_page(
     table: tuple[Sequence[str], Sequence[Sequence[Any]]],
     svg: str,
     failed: Sequence[tuple[str, str]],
+    verdicts: Sequence[str] = (),
 ) -> str:
-    """The page of a comparison: table, picture, and what failed as (setting, message)."""
+    """The page of a comparison: table, verdicts, picture, and what failed as (setting, message)."""
+    told = [Text("How far back each one learns", "\n".join(verdicts))] if verdicts else []
     parts: list[tuple[str, Sequence[Text | Grid | Picture]]] = [
-        ("Results", [Grid(*table)]),
+        ("Results", [Grid(*table), *told]),
         ("Curves", [Picture(svg, "")]),
     ]
     if failed:

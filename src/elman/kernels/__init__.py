@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from elman.kernels.run import Gradients, backward, forward
+from elman.kernels.run import Gradients, Prepared, backward, forward
 from elman.kernels.stream import Stream
 from elman.kernels.support import Explanation, available, explain, supports
 
-__all__ = ["Explanation", "Gradients", "Stream", "available", "backward", "explain", "forward", "supports"]
+__all__ = [
+    "Explanation",
+    "Gradients",
+    "Prepared",
+    "Stream",
+    "available",
+    "backward",
+    "explain",
+    "forward",
+    "supports",
+]

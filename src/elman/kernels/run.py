@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -39,9 +40,13 @@ class Layer:
     weights: tuple[Named, ...]
     first: int
 
-    @property
+    @functools.cached_property
     def addresses(self) -> tuple[int, ...]:
         return tuple(address(w.get(stem)) for w in self.weights for stem in STEMS)
+
+
+Checked: TypeAlias = tuple[cells.Cell, tuple[Layer, ...], int, int, np.dtype[Any]]
+"""The cell, its checked layers, H, P and the dtype."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,27 @@ def forward(
     >>> output.shape, bool(output[1].any())
     ((2, 5, 4), False)
     """
-    stack = _checked(cell, params, x, state, lengths, threads)
-    final = {n: np.empty_like(a) for n, a in stack.state.items()}
-    output, _ = _run(stack, final, keep=False)
-    return output, final
+    return Prepared(cell, params)(x, state, lengths, threads=threads)
+
+
+class Prepared:
+    """`forward` of one stack, call after call: the parameters, which must not change, are checked here once."""
+
+    def __init__(self, cell: str, params: Mapping[str, npt.ArrayLike]) -> None:
+        self._checked = check_params(cell, params)
+
+    def __call__(
+        self,
+        x: npt.ArrayLike,
+        state: Mapping[str, npt.ArrayLike] | None = None,
+        lengths: npt.ArrayLike | None = None,
+        *,
+        threads: int | None = None,
+    ) -> tuple[Array, Named]:
+        stack = _checked(self._checked, x, state, lengths, threads)
+        final = {n: np.empty_like(a) for n, a in stack.state.items()}
+        output, _ = _run(stack, final, keep=False)
+        return output, final
 
 
 def backward(
@@ -114,7 +136,7 @@ def backward(
 
     The same call as `elman.reference.backward`, compiled; see `forward` for what differs.
     """
-    stack = _checked(cell, params, x, state, lengths, threads)
+    stack = _checked(check_params(cell, params), x, state, lengths, threads)
     final = {n: np.empty_like(a) for n, a in stack.state.items()}
     output, passes = _run(stack, final, keep=True)
     grad = _array("grad_output", grad_output, output.shape, output.dtype)
@@ -201,14 +223,13 @@ def _strides(array: Array) -> tuple[int, int]:
 
 
 def _checked(
-    cell: str,
-    params: Mapping[str, npt.ArrayLike],
+    params: Checked,
     x: npt.ArrayLike,
     state: Mapping[str, npt.ArrayLike] | None,
     lengths: npt.ArrayLike | None,
     threads: int | None,
 ) -> _Stack:
-    spec, layers, hidden, output, dtype = check_params(cell, params)
+    spec, layers, hidden, output, dtype = params
     data = _input(x, layers[0].weights[0]["weight_ih"].shape[1], dtype)
     batch, steps = data.shape[:2]
     count = layers[-1].first + len(layers[-1].weights)
@@ -232,9 +253,7 @@ def _checked(
     )
 
 
-def check_params(
-    cell: str, params: Mapping[str, npt.ArrayLike]
-) -> tuple[cells.Cell, tuple[Layer, ...], int, int, np.dtype[Any]]:
+def check_params(cell: str, params: Mapping[str, npt.ArrayLike]) -> Checked:
     """The cell, its checked layers, H, P and the dtype. Raises InputError where something does not fit."""
     spec = cells.get(cell)
     if spec.name not in _core.cells():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from elman.errors import InputError
 from elman.nn.cross_entropy import linear_cross_entropy
+from elman.nn.described import Described, Description
 from elman.nn.dropout import Dropout
 from elman.nn.recurrent import Recurrent
 
@@ -19,7 +21,7 @@ TOP = 5
 """How many guesses `judge` looks at."""
 
 
-class BlankNetwork(nn.Module):
+class BlankNetwork(Described):
     """Scores of every item of a batch of sequences, none of which has seen the item itself.
 
     l_t = forward layers over edge, x_1, ..., x_(t-1);  r_t = backward layers over edge, x_n, ..., x_(t+1);
@@ -95,11 +97,55 @@ class BlankNetwork(nn.Module):
         nats, right = linear_cross_entropy(vectors, self._answers, self.bias, wanted)
         return nats, right, len(wanted)
 
+    def describe(self, d: Description) -> None:
+        """symbols (B, T), lengths (B,), places (N, 2): row and step of the items asked for; scores (N, A) of these."""
+        symbols = d.input("symbols", "int64", ("batch", "time"))
+        lengths = d.input("lengths", "int64", ("batch",))
+        places = d.input("places", "int64", ("items", 2))
+        sides = []
+        if self.left is not None:
+            sides += self._describe_side(d, self.left, symbols, lengths)
+        if self.right is not None:
+            mirror = {"batch_axis": 0, "time_axis": 1}
+            turned = d.reverse_sequence(symbols, lengths, **mirror)
+            parts = self._describe_side(d, self.right, turned, lengths)
+            sides += [d.reverse_sequence(part, lengths, **mirror) for part in parts]
+        states = d.gather_nd(d.concat(*sides, axis=2), places)
+        vectors = d.tanh(d.linear(states, self.join))
+        answers = d.slice(d.tensor(self.embedding.weight), [self.first], [self.last], [0])
+        scores = d.add(d.mat_mul(vectors, d.transpose(answers, perm=[1, 0])), d.tensor(self.bias))
+        d.output("scores", scores, "float32", ("items", self.last - self.first))
+
+    def _describe_side(self, d: Description, layers: Recurrent, symbols: str, lengths: str) -> list[str]:
+        nearest = d.embedded(d.pad(symbols, [0, 1, 0, -1], self.edge), self.embedding)
+        return [d.layers(nearest, layers, lengths)[0], nearest]
+
+    def answer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        vectors = self._vectors(inputs["symbols"], inputs["lengths"], inputs["places"].unbind(1))
+        return {"scores": F.linear(vectors, self._answers, self.bias)}
+
+    def judge(
+        self, inputs: Mapping[str, NDArray[Any]], wanted: NDArray[np.int64]
+    ) -> tuple[float, NDArray[np.int64]]:
+        """How the items asked for are guessed, without dropout. inputs: as `describe` has them; wanted (N,): answers.
+
+        Returns the sum of -ln P in nats, and (N,) the rank of each among the guesses: 0 the first, ..., 4; 5: not among
+        the first five.
+        """
+        with self.at_work() as device:
+            scores = self.answer({name: torch.from_numpy(a).to(device) for name, a in inputs.items()})[
+                "scores"
+            ]
+            right = torch.from_numpy(wanted).to(device)
+            nats = F.cross_entropy(scores, right, reduction="sum")
+            best = scores.topk(min(TOP, scores.shape[1])).indices == right[:, None]
+            return float(nats), torch.where(best.any(1), best.int().argmax(1), TOP).cpu().numpy()
+
     @property
     def _answers(self) -> Tensor:
         return self.embedding.weight[self.first : self.last]
 
-    def _vectors(self, symbols: Tensor, lengths: Tensor, asked: Tensor) -> Tensor:
+    def _vectors(self, symbols: Tensor, lengths: Tensor, asked: Tensor | tuple[Tensor, ...]) -> Tensor:
         if self.training and self.hide:
             hidden = torch.rand(symbols.shape, device=symbols.device) < self.hide
             symbols = symbols.masked_fill(hidden, self.hidden)
@@ -130,38 +176,3 @@ class BlankNetwork(nn.Module):
 def within(symbols: Tensor, lengths: Tensor) -> Tensor:
     """(B, T): True where a step is one of its row's, False in the padding."""
     return torch.arange(symbols.shape[1], device=symbols.device) < lengths[:, None]
-
-
-@torch.inference_mode()
-def judge(
-    network: BlankNetwork, symbols: NDArray[np.int64], lengths: NDArray[np.int64]
-) -> tuple[float, NDArray[np.int64]]:
-    """How every item of a batch (B, T) is guessed from all the others of its row. Dropout is off.
-
-    Returns the sum of -ln P(item) in nats over the known items, and (B, T) the rank of each item among the guesses:
-    0 the first, ..., 4; 5: not among the first five; -1: unknown, which no guess can be, or padding.
-    """
-    device, training = network.bias.device, network.training
-    network.eval()
-    given, steps = torch.from_numpy(symbols).to(device), torch.from_numpy(lengths).to(device)
-    known = within(given, steps) & (given >= network.first)
-    scores, wanted = network(given, steps, known), given[known] - network.first
-    nats = F.cross_entropy(scores, wanted, reduction="sum")
-    best = scores.topk(min(TOP, scores.shape[1])).indices == wanted[:, None]
-    ranks = torch.full_like(given, -1)
-    ranks[known] = torch.where(best.any(1), best.int().argmax(1), TOP)
-    network.train(training)
-    return float(nats), ranks.cpu().numpy()
-
-
-@torch.inference_mode()
-def guess(network: BlankNetwork, row: NDArray[np.int64], blanks: Sequence[int]) -> NDArray[np.float64]:
-    """Scores (len(blanks), A) at some steps of one sequence, each with the others among them hidden, float64."""
-    symbols = torch.tensor(row, device=network.bias.device)[None]
-    symbols[0, list(blanks)] = network.hidden
-    asked = torch.zeros_like(symbols, dtype=torch.bool)
-    asked[0, list(blanks)] = True
-    network.eval()
-    lengths = torch.tensor([len(row)], device=symbols.device)
-    scores: NDArray[np.float64] = network(symbols, lengths, asked).double().cpu().numpy()
-    return scores

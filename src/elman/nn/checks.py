@@ -19,7 +19,7 @@ def lengths_tensor(name: str, lengths: Tensor | Sequence[int], batch: int) -> Te
     given = (
         lengths
         if isinstance(lengths, Tensor)
-        else torch.tensor(lengths, dtype=None if lengths else torch.int64)
+        else torch.tensor(lengths, dtype=None if len(lengths) else torch.int64)
     )
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
         raise InputError(f"{name}: lengths must be integers; got {given.dtype}. Give lengths.long().")

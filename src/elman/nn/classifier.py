@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from elman.nn.described import DOUBLE, FLOAT, Described, Description
 from elman.nn.dropout import Dropout
 from elman.nn.ngrams import NgramEmbedding
 from elman.nn.pooling import Pooling
 from elman.nn.recurrent import Recurrent
 
 
-class SequenceNetwork(nn.Module):
+class SequenceNetwork(Described):
     """K scores of each sequence of a batch.
 
     symbol -> embedding -> dropout, or features as they are -> hidden steps -> recurrent layers -> pooling -> dropout ->
@@ -76,3 +80,25 @@ class SequenceNetwork(nn.Module):
             scores: Tensor = self.output(self.pooled_dropout(pooled))
             return scores
         return F.linear(pooled.double(), self.output.weight.double(), self.output.bias.double()).float()
+
+    def describe(self, d: Description) -> None:
+        """x: symbols (B, T) or features (B, T, F); lengths (B,); scores (B, K)."""
+        if self.embedding is None:
+            x = d.input("x", "float32", ("batch", "time", self.recurrent.input_size))
+        else:
+            x = self.embedding.describe(d, d.input("x", "int64", ("batch", "time")))
+        lengths = d.input("lengths", "int64", ("batch",))
+        output, state = d.layers(x, self.recurrent, lengths)
+        valid = d.unsqueeze(d.within(x, lengths), [2])
+        last = d.cast(d.last_states(state[0], self.recurrent), to=DOUBLE)
+        pooled = self.pooling.describe(d, d.cast(output, to=DOUBLE), last, lengths, valid)
+        if self.bag:
+            root = d.sqrt(d.cast(d.max(lengths, 1), to=DOUBLE))
+            kept = d.where(valid, d.cast(x, to=DOUBLE), d.constant(np.float64(0)))
+            bag = d.div(d.reduce_sum(kept, [1], keepdims=0), d.unsqueeze(root, [1]))
+            pooled = d.concat(pooled, bag, axis=1)
+        scores = d.cast(d.linear(pooled, self.output, DOUBLE), to=FLOAT)
+        d.output("scores", scores, "float32", ("batch", self.output.out_features))
+
+    def answer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"scores": self(inputs["x"], inputs["lengths"])}

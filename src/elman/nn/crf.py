@@ -16,8 +16,8 @@ class Crf(nn.Module):
     score(y) = begin[y_0] + sum over t of emissions[t, y_t] + sum over t > 0 of follow[y_{t-1}, y_t] + end[y_{T-1}],
     P(y) = exp(score(y) - log Z), Z = sum over all y of exp(score(y)).
 
-    Source: Lafferty, McCallum and Pereira 2001; forward-backward and Viterbi as in Rabiner 1989, in logarithms; the
-    n best as in Seshadri and Sundberg 1994, who keep n paths where Viterbi keeps one.
+    Source: Lafferty, McCallum and Pereira 2001; the sum over all paths as in Rabiner 1989, in logarithms. Here is what
+    training needs; the best paths and the probabilities of tags are `elman.tasks._chain.Chain`'s.
 
     Args:
         tags: K.
@@ -33,9 +33,9 @@ class Crf(nn.Module):
     Not covered: scores of neighbours that depend on the words, chains of second order.
 
     >>> crf = Crf(2, learned=False)
-    >>> paths, scores = crf.best(torch.tensor([[[0.0, 1.0], [2.0, 0.0]]]), torch.tensor([2]), 2)
-    >>> paths.tolist(), scores.tolist()
-    ([[[1, 0], [0, 0]]], [[3.0, 2.0]])
+    >>> emissions = torch.tensor([[[0.0, 1.0], [2.0, 0.0]]])
+    >>> round(float(crf.nats(emissions, torch.tensor([[1, 0]]), torch.tensor([2])).exp()), 4)  # 1 / P(1, 0)
+    1.553
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class Crf(nn.Module):
     ) -> None:
         super().__init__()
         self.tags, self.learned = tags, learned
-        self.ties = learned or legal is not None  # whether the tag of a word depends on its neighbours'
         shapes = {"begin": (tags,), "follow": (tags, tags), "end": (tags,)}
         for place, (name, shape) in enumerate(shapes.items()):
             if learned:
@@ -81,44 +80,9 @@ class Crf(nn.Module):
         alphas = self._forward(emissions, lengths)
         return torch.where(lengths > 0, torch.logsumexp(alphas[-1] + self._scores()[2], 1), 0)
 
-    def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """P(tag of word t is k), (B, T, K): forward-backward. Zero behind a row's length."""
-        _, follow, end = self._scores()
-        alphas = self._forward(emissions, lengths)
-        betas = [end.expand_as(alphas[-1])]
-        for t in range(emissions.shape[1] - 1, 0, -1):
-            before = torch.logsumexp(follow + (emissions[:, t] + betas[-1]).unsqueeze(1), 2)
-            betas.append(torch.where((t < lengths)[:, None], before, end))
-        logs = torch.stack([a + b for a, b in zip(alphas, reversed(betas), strict=True)], 1)
-        inside = torch.arange(emissions.shape[1], device=lengths.device) < lengths[:, None]
-        return torch.softmax(logs, 2) * inside.unsqueeze(2)
-
-    def best(self, emissions: Tensor, lengths: Tensor, n: int = 1) -> tuple[Tensor, Tensor]:
-        """The n paths of highest score, best first: tags (B, n, T), 0 behind a row's length, and scores (B, n).
-
-        Where a row has fewer than n legal paths, the scores of the rest are below NEVER / 2.
-        """
-        begin, follow, end = self._scores()
-        rows, steps, tags = emissions.shape
-        found = (begin + emissions[:, 0]).unsqueeze(2)  # (B, K, n): the n best that end in each tag
-        found = F.pad(found, (0, n - 1), value=NEVER)
-        stay = torch.arange(tags * n, device=lengths.device).view(tags, n)
-        sources: list[Tensor] = []
-        for t in range(1, steps):
-            reached = found.reshape(rows, tags * n, 1) + follow.repeat_interleave(n, 0)
-            top, source = reached.topk(n, 1)
-            step = top.transpose(1, 2) + emissions[:, t].unsqueeze(2)
-            going = (t < lengths)[:, None, None]
-            found = torch.where(going, step, found)
-            sources.append(torch.where(going, source.transpose(1, 2), stay))
-        scores, place = (found + end[:, None]).reshape(rows, tags * n).topk(n, 1)
-        path = [place]
-        for source in reversed(sources):
-            path.append(source.reshape(rows, tags * n).gather(1, path[-1]))
-        inside = torch.arange(steps, device=lengths.device) < lengths[:, None]
-        paths = torch.stack(path[::-1], 2) // n
-        empty = F.pad(torch.zeros_like(scores[:, :1]), (0, n - 1), value=NEVER)  # one path of no words
-        return paths.where(inside.unsqueeze(1), 0), scores.where(lengths[:, None] > 0, empty)
+    def ties_learned(self) -> dict[str, Tensor]:
+        """begin, follow and end by name, where they are learned."""
+        return {name: getattr(self, name) for name in ("begin", "follow", "end")} if self.learned else {}
 
     def _scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """begin, follow, end, with NEVER for what is not legal."""

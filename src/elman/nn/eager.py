@@ -7,8 +7,9 @@ besides h.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import torch
 import torch.nn.functional as F
@@ -34,6 +35,30 @@ class Weights(NamedTuple):
     weight_hr: Tensor | None = None
 
 
+class Moment(NamedTuple):
+    """One step of a batch, tensors (B, H) by name: the new states, h (B, P) after the projection; the gates; and what
+    each gate is the nonlinearity of. What stands here where a row has ended is never read."""
+
+    states: ByName
+    gates: ByName
+    preactivations: ByName
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One layer in one direction over a batch: what it read and every moment of it, in the order of the input.
+
+    x: (T, B, I), or symbols (T, B); start: the state before the first step that was read.
+    """
+
+    cell: Cell
+    weights: Weights
+    x: Tensor
+    start: ByName
+    reverse: bool
+    moments: list[Moment] = field(default_factory=list)
+
+
 def weights(params: Sequence[Tensor], bidirectional: bool) -> list[Weights]:
     """Cut the parameters of a layer, in torch's order, into its directions: 2, 3, 4 or 5 for each."""
     count = len(params) // (2 if bidirectional else 1)
@@ -56,10 +81,12 @@ def layer(
     bidirectional: bool,
     batch_first: bool,
     ops: Ops = _OPS,
+    passes: list[Pass] | None = None,
 ) -> Result:
     """One layer over x (T, B, I), or symbols x (T, B); (B, T, ...) in and out with batch_first.
 
     h0 (D, B, P) and s0 (K * D, B, H; state after state) are zero when None; lengths (B,) are T when None.
+    passes: takes what each direction did, step by step.
     """
     declared = cells.get(cell)
     if batch_first:
@@ -75,7 +102,11 @@ def layer(
     directions = weights(params, bidirectional)
     for d, w in enumerate(directions):
         state = _initial(declared, x, h0, s0, w, d, len(directions))
-        output, final = _unroll(declared, ops, x, w, state, valid, reverse=d == 1)
+        seen = Pass(declared, w, x, state, d == 1)
+        keep = None if passes is None else seen.moments
+        output, final = _unroll(declared, ops, x, w, state, valid, reverse=d == 1, keep=keep)
+        if passes is not None:
+            passes.append(seen)
         outputs.append(output)
         finals.append(final)
     output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
@@ -85,6 +116,11 @@ def layer(
         torch.stack([final["h"] for final in finals]),
         torch.stack(others) if others else None,
     )
+
+
+def one_step(cell: Cell, x: Tensor, w: Weights, state: ByName) -> ByName:
+    """The states after one step x (1, B, I), or symbols (1, B)."""
+    return _unroll(cell, _OPS, x, w, state, None, reverse=False, keep=None)[1]
 
 
 def _initial(
@@ -100,21 +136,35 @@ def _initial(
 
 
 def _unroll(
-    cell: Cell, ops: Ops, x: Tensor, w: Weights, state: ByName, valid: Tensor | None, *, reverse: bool
+    cell: Cell,
+    ops: Ops,
+    x: Tensor,
+    w: Weights,
+    state: ByName,
+    valid: Tensor | None,
+    *,
+    reverse: bool,
+    keep: list[Moment] | None,
 ) -> tuple[Tensor, ByName]:
     products = _recurrent(cell, w)
     steps = input_product(x, w.weight_ih, w.bias_ih).unbind(0)
     outputs: list[Tensor] = []
     for t in reversed(range(len(steps))) if reverse else range(len(steps)):
-        new, _ = cell.step(ops, _by_gate(cell.gate_names, steps[t]), products, state)
+        noted = ops if keep is None else cast(Ops, _Noted(ops))
+        new, kept = cell.step(noted, _by_gate(cell.gate_names, steps[t]), products, state)
         if w.weight_hr is not None:
             new = {**new, "h": F.linear(new["h"], w.weight_hr)}
+        if keep is not None:
+            gates = {name: kept[name] for name in cell.gate_names}
+            keep.append(Moment(new, gates, cast(_Noted, noted).arguments(gates)))
         if valid is None:
             state = new
             outputs.append(new["h"])
         else:
             state = {name: torch.where(valid[t], new[name], state[name]) for name in state}
             outputs.append(torch.where(valid[t], new["h"], 0))
+    if keep is not None and reverse:
+        keep.reverse()
     if not outputs:
         return w.weight_hh.new_zeros(0, *state["h"].shape), state
     return torch.stack(outputs[::-1] if reverse else outputs), state
@@ -148,6 +198,28 @@ class _recurrent:  # noqa: N801 - it is called like the function it stands for, 
     def _chosen(self, stacked: Tensor, gates: Iterable[str]) -> Tensor:
         blocks = dict(zip(self._cell.gate_names, stacked.chunk(len(self._cell.gates)), strict=True))
         return torch.cat([blocks[k] for k in gates])
+
+
+class _Noted:
+    """Nonlinearities that remember what each of their results is the value at."""
+
+    def __init__(self, ops: Ops) -> None:
+        self._ops = ops
+        self._seen: dict[int, tuple[Tensor, Tensor]] = {}  # the result is kept: its id stays its own
+
+    def __getattr__(self, name: str) -> Callable[..., Tensor]:
+        function = getattr(self._ops, name)
+
+        def noted(a: Tensor, *others: Any) -> Tensor:
+            value: Tensor = function(a, *others)
+            self._seen[id(value)] = (value, a)
+            return value
+
+        return noted
+
+    def arguments(self, values: ByName) -> ByName:
+        """What each value is the nonlinearity of; one that is of none stands for itself."""
+        return {name: self._seen.get(id(value), (value, value))[1] for name, value in values.items()}
 
 
 def _by_gate(names: Sequence[str], stacked: Tensor) -> ByName:

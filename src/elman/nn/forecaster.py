@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from statistics import NormalDist
 from typing import Literal
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from elman.nn.described import END, FLOAT, Described, Description
 from elman.nn.dropout import Dropout
 from elman.nn.recurrent import Recurrent
 
@@ -110,12 +111,46 @@ class Smoothing(nn.Module):
         forecast = level.unsqueeze(1) + trend.unsqueeze(1) * climb + season[:, (ahead - 1) % m]
         return forecast, adjusted - level.unsqueeze(1)
 
+    def describe(self, d: Description, values: str, begun: str) -> tuple[str, str]:
+        m, logits = self.period, d.mul(d.tensor(self.rates), _PACE)
+        kept = d.neg(d.softplus(logits))  # ln(1 - rate)
+        steps = d.gather(d.shape(values), 1)
+        rest = d.unsqueeze(d.mod(steps, m), [0])
+        y, whole = (d.reshape(d.slice(x, rest, [END], [1]), [0, -1, m]) for x in (values, begun))
+        whole = d.reduce_min(whole, axes=[2], keepdims=0)
+        means = d.reduce_mean(y, axes=[2], keepdims=0)
+        rises = d.sub(d.slice(means, [1], [END], [1]), d.slice(means, [0], [-1], [1]))
+        both = d.mul(d.slice(whole, [1], [END], [1]), d.slice(whole, [0], [-1], [1]))
+        trend = d.unsqueeze(_described_mean(d, rises, both, d.gather(kept, 1)), [1])
+        place = (np.arange(m, dtype=np.float32) - (m - 1) / 2) / m
+        deviation = d.sub(d.sub(y, d.unsqueeze(means, [2])), d.mul(d.unsqueeze(trend, [2]), place))
+        by_phase = d.transpose(deviation, perm=[0, 2, 1])
+        season = _described_mean(d, by_phase, d.unsqueeze(whole, [1]), d.gather(kept, 2))
+        age = d.range(d.sub(steps, 1), -1, -1)
+        climbed = d.div(d.mul(trend, d.cast(age, to=FLOAT)), float(m))
+        phases = d.gather(season, d.mod(d.sub(m - 1, age), m), axis=1)
+        adjusted = d.add(d.sub(values, phases), climbed)
+        level = d.unsqueeze(_described_mean(d, adjusted, begun, d.gather(kept, 0)), [1])
+        ahead = np.arange(1, self.horizon + 1)
+        damped = d.pow(d.sigmoid(d.gather(logits, 3)), ahead.astype(np.float32))
+        climb = d.div(d.cum_sum(damped, 0), float(m))
+        forecast = d.add(d.add(level, d.mul(trend, climb)), d.gather(season, (ahead - 1) % m, axis=1))
+        return forecast, d.sub(adjusted, level)
+
 
 def _mean(values: Tensor, counted: Tensor, rate: Tensor) -> Tensor:
     """Mean along the last axis, with weights that fall by (1 - rate) a place from its end; 0 where nothing counts."""
     age = torch.arange(values.shape[-1] - 1, -1, -1, device=values.device)
     weights = counted * torch.exp(torch.log1p(-rate) * age)
     return (weights * values).sum(-1) / weights.sum(-1).clamp_min(1e-12)
+
+
+def _described_mean(d: Description, values: str, counted: str, kept: str | np.float32) -> str:
+    """`_mean`; kept: ln(1 - rate)."""
+    age = d.range(d.sub(d.gather(d.shape(values), -1), 1), -1, -1)
+    weights = d.mul(counted, d.exp(d.mul(kept, d.cast(age, to=FLOAT))))
+    total = d.reduce_sum(d.mul(weights, values), [-1], keepdims=0)
+    return d.div(total, d.max(d.reduce_sum(weights, [-1], keepdims=0), 1e-12))
 
 
 class Anchors(nn.Module):
@@ -145,6 +180,22 @@ class Anchors(nn.Module):
             rise = (values[:, -period:].mean(-1) - values[:, -2 * period : -period].mean(-1)) * both
             found += [again, again + rise.unsqueeze(1) * (ahead // period + 1), forecast]
         return torch.stack(found, dim=-1), smooth[min(1, len(self.periods))][1]
+
+    def describe(self, d: Description, values: str, begun: str) -> tuple[str, str]:
+        smooth = [part.describe(d, values, begun) for part in self.smoothing if isinstance(part, Smoothing)]
+        ahead = np.arange(self.horizon)
+        nothing = d.mul(d.slice(values, [0], [1], [1]), np.zeros((1, self.horizon), np.float32))
+        found = [nothing, smooth[0][0]]
+        for period, (forecast, _) in zip(self.periods, smooth[1:], strict=True):
+            last = d.slice(values, [-period], [END], [1])
+            again = d.gather(last, ahead % period, axis=1)
+            both = d.reduce_min(d.slice(begun, [-2 * period], [END], [1]), axes=[1])
+            before = d.reduce_mean(d.slice(values, [-2 * period], [-period], [1]), axes=[1])
+            rise = d.mul(d.sub(d.reduce_mean(last, axes=[1]), before), both)
+            cycles = (ahead // period + 1).astype(np.float32)
+            found += [again, d.add(again, d.mul(rise, cycles)), forecast]
+        stacked = d.concat(*(d.unsqueeze(one, [2]) for one in found), axis=2)
+        return stacked, smooth[min(1, len(self.periods))][1]
 
 
 class Member(nn.Module):
@@ -252,8 +303,65 @@ class Member(nn.Module):
         seen.append((unit / broad).log().expand_as(values))
         return torch.cat([torch.stack([part[:, -steps:] for part in seen], dim=-1), window.inputs], dim=-1)
 
+    def describe(self, d: Description, window: Mapping[str, str]) -> tuple[str, str, str | None]:
+        """Location, spread and, where the law has one, shape."""
+        values, begun = window["values"], window["begun"]
+        anchors, adjusted = self.anchors.describe(d, values, begun)
+        size = d.unsqueeze(self._describe_size(d, window), [1])
+        _, state = d.layers(self._describe_read(d, window, adjusted, size), self.encoder)
+        horizon = self.anchors.horizon
+        step = np.arange(1, horizon + 1, dtype=np.float32) / horizon
+        places = np.stack([step, np.sqrt(step)], -1)[None]
+        shape = d.concat(d.shape(window["ahead"], end=1), d.constant([horizon, 2]), axis=0)
+        told = d.asinh(d.div(anchors, d.unsqueeze(size, [2])))
+        decoded, _ = d.layers(
+            d.concat(window["ahead"], d.expand(places, shape), told, axis=2), self.decoder, state=state
+        )
+        sizes = [self.anchors.count, 1, 1, *([len(self.shape)] if len(self.shape) else [])]
+        weights, shift, wider, *steps = d.parts(d.linear(decoded, self.head), sizes, axis=2)
+        shares = d.softmax(d.add(d.mul(d.tensor(self.mixture), _PACE), weights), axis=2)
+        mixed = d.reduce_sum(d.mul(shares, anchors), [2], keepdims=0)
+        logs = d.add(d.mul(d.tensor(self.widths), _PACE), d.squeeze(wider, [2]))
+        return (
+            d.add(mixed, d.mul(size, d.squeeze(shift, [2]))),
+            d.mul(d.exp(d.clip(logs, -8.0, 8.0)), size),
+            d.softplus(d.add(d.tensor(self.shape), steps[0])) if steps else None,
+        )
 
-class ForecastNetwork(nn.Module):
+    def _describe_size(self, d: Description, window: Mapping[str, str]) -> str:
+        sizes, large = [], np.finfo(np.float32).max
+        for period in (1, *self.anchors.periods):
+            now, past = ((d.slice(window[name], [period], [END], [1]), d.slice(window[name], [0], [-period], [1]))
+                         for name in ("values", "known"))  # fmt: skip
+            change, counted = d.sub(*now), d.mul(*past)
+            count = d.reduce_sum(counted, [1])
+            middle = d.div(d.reduce_sum(d.mul(change, counted), [1]), d.max(count, 1.0))
+            change = d.abs(d.sub(change, middle))
+            rates = (np.float32(np.log1p(-_SIZE_RATE)), np.float32(0))
+            mean = d.max(*(_described_mean(d, change, counted, kept) for kept in rates))
+            sizes.append(d.where(d.less(d.squeeze(count, [1]), 2.0), large, mean))
+        smallest = d.min(*sizes)
+        smallest = d.where(d.less(smallest, large), smallest, 0.0)
+        return d.max(smallest, d.max(window["floor"], _SMALLEST))
+
+    def _describe_read(self, d: Description, window: Mapping[str, str], adjusted: str, unit: str) -> str:
+        values, begun = window["values"], window["begun"]
+        first = d.neg(d.shape(window["inputs"], start=1, end=2))
+
+        def read(x: str) -> str:
+            return d.slice(x, first, [END], [1])
+
+        around = d.mul(d.sub(values, d.reduce_mean(read(values), axes=[1])), begun)
+        broad = d.max(d.reduce_mean(d.abs(read(around)), axes=[1]), unit)
+        seen = [d.div(around, broad), d.asinh(d.div(d.mul(adjusted, begun), unit)), window["known"]]
+        for period in (1, *self.anchors.periods):
+            change = d.sub(d.slice(values, [period], [END], [1]), d.slice(values, [0], [-period], [1]))
+            seen.append(d.asinh(d.div(d.pad(change, [0, period, 0, 0]), unit)))
+        seen.append(d.expand(d.log(d.div(unit, broad)), d.shape(values)))
+        return d.concat(*(d.unsqueeze(read(part), [2]) for part in seen), window["inputs"], axis=2)
+
+
+class ForecastNetwork(Described):
     """Several `Member`s, each trained on its own; what is forecast is the mean of their quantiles.
 
     Args:
@@ -265,6 +373,33 @@ class ForecastNetwork(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.levels, self.output = list(levels), members[0].output
+
+    def describe(self, d: Description) -> None:
+        """What `Window` has beside the targets; of each member the `Law`: location and spread (B, M, H), and where the
+        law has one its shape (B, M, H, S)."""
+        member = self._members()[0]
+        horizon, extra = member.anchors.horizon, 5 + len(member.anchors.periods)
+        ahead = member.decoder.input_size - 2 - member.anchors.count
+        sizes: dict[str, tuple[int | str, ...]] = {
+            **dict.fromkeys(("values", "known", "begun"), ("batch", "reach")),
+            "inputs": ("batch", "context", member.encoder.input_size - extra),
+            "ahead": ("batch", horizon, ahead),
+            "floor": ("batch",),
+        }
+        window = {name: d.input(name, "float32", axes) for name, axes in sizes.items()}
+        laws = zip(*(one.describe(d, window) for one in self._members()), strict=True)
+        axes = ("batch", len(self.members), horizon)
+        for name, parts in zip(("location", "spread", "shape"), laws, strict=True):
+            found = [d.unsqueeze(part, [1]) for part in parts if part is not None]
+            behind = (len(member.shape),) if name == "shape" else ()
+            if found:
+                d.output(name, d.concat(*found, axis=1), "float32", (*axes, *behind))
+
+    def answer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        nothing = torch.zeros_like(inputs["floor"])
+        laws = [member(Window(**inputs, targets=nothing, wanted=nothing)) for member in self.members]
+        names = ("location", "spread", *(("shape",) if laws[0].shape.shape[2] else ()))
+        return {name: torch.stack([getattr(law, name) for law in laws], 1) for name in names}
 
     def trust(self, window: Window) -> None:
         """First values from some windows of the training part: `Member.trust` of each."""
@@ -303,64 +438,6 @@ class ForecastNetwork(nn.Module):
             - spread.log()
         )
         return (free + 1) / 2 * torch.log1p((error / spread).square() / free) - norm
-
-    @torch.inference_mode()
-    def quantiles(self, window: Window) -> NDArray[np.float64]:
-        """Values (B, H, Q) at the levels, less the last known value; of a point forecast all Q are the same."""
-        return np.asarray(np.mean([self._levels(member(window)) for member in self.members], axis=0))
-
-    @torch.inference_mode()
-    def simulate(self, window: Window, paths: int) -> NDArray[np.float64]:
-        """Quantiles (B, H, Q) of a network that forecasts one step, by so many paths of steps that follow each other.
-
-        Each path draws its next value from the law of one step and reads it as if it had been seen. The probabilities
-        drawn are the same for every row: a forecast does not depend on its company. Past covariates keep their last.
-        """
-        rows, horizon = window.ahead.shape[:2]
-        drawn = np.random.default_rng(0).permuted(
-            np.tile((np.arange(paths) + 0.5) / paths, (horizon, 1)), axis=1
-        )
-        now = Window(*(getattr(window, f.name).repeat_interleave(paths, 0) for f in fields(window)))
-        ahead, level = now.ahead, torch.zeros(rows * paths, dtype=torch.float64, device=now.values.device)
-        past = now.inputs[:, -1:, ahead.shape[2] :]
-        found = []
-        for step in range(horizon):
-            now.ahead = ahead[:, step : step + 1]
-            law = self.quantiles(now)[:, 0]
-            value = torch.from_numpy(_drawn(law, np.tile(drawn[step], rows), self.levels)).to(level)
-            level = level + value
-            found.append(level.cpu().numpy().reshape(rows, paths))
-            value = value.to(now.values).unsqueeze(1)
-            now.values = torch.cat([now.values[:, 1:], value], dim=1) - value
-            now.known, now.begun = (F.pad(part[:, 1:], (0, 1), value=1.0) for part in (now.known, now.begun))
-            now.inputs = torch.cat([now.inputs[:, 1:], torch.cat([now.ahead, past], dim=-1)], dim=1)
-        return np.asarray(np.quantile(np.stack(found, axis=1), self.levels, axis=-1).transpose(1, 2, 0))
-
-    def _levels(self, law: Law) -> NDArray[np.float64]:
-        if self.output == "quantiles":
-            return _quantiles(law).double().cpu().numpy()
-        location, spread = (x.double().cpu().numpy()[..., None] for x in (law.location, law.spread))
-        if self.output == "point":
-            return np.repeat(location, len(self.levels), axis=-1)
-        if self.output == "normal":
-            offsets = np.array([NormalDist().inv_cdf(level) for level in self.levels])
-        else:
-            from scipy.stats import t
-
-            offsets = t.ppf(self.levels, 2 + law.shape.double().cpu().numpy())
-        return np.asarray(location + spread * offsets)
-
-
-def _drawn(
-    quantiles: NDArray[np.float64], drawn: NDArray[np.float64], levels: Sequence[float]
-) -> NDArray[np.float64]:
-    """The quantile of each row (B, Q) at its own probability (B,): between the levels, and beyond them, on a line."""
-    places = np.array(levels)
-    right = np.clip(np.searchsorted(places, drawn), 1, len(places) - 1)
-    share = (drawn - places[right - 1]) / (places[right] - places[right - 1])
-    rows = np.arange(len(quantiles))
-    left = quantiles[rows, right - 1]
-    return np.asarray(left + share * (quantiles[rows, right] - left))
 
 
 def _quantiles(law: Law) -> Tensor:

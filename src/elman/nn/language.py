@@ -12,18 +12,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.errors import InputError
+from elman.nn.described import Described, Description
 from elman.nn.dropout import Dropout
 from elman.nn.recurrent import Recurrent
 
 States = Mapping[str, Tensor]
 Symbols = NDArray[Any]
 
-
-_SCORES = 1 << 24  # scores held at once while measuring
 _READ = 1024  # symbols of a prompt read at once
 
 
-class LanguageNetwork(nn.Module):
+class LanguageNetwork(Described):
     """Scores of the symbol that follows, at every step of a batch of texts.
 
     symbol -> one-hot or embedding -> dropout -> recurrent layers -> dropout -> linear: s_t = W h_t + b, and
@@ -100,65 +99,55 @@ class LanguageNetwork(nn.Module):
         nats = F.cross_entropy(flat, wanted, ignore_index=-1, reduction="sum")
         return nats, (flat.detach().argmax(-1) == wanted).sum(), after
 
+    def describe(self, d: Description) -> None:
+        """symbols (B, T) and the state before them, `h_0` (and `c_0`), (L, B, H), zeros if left out; scores (B, T, V)
+        and the state after them, `h_n` (and `c_n`)."""
+        layers, vocabulary = self.recurrent, self.output.out_features
+        symbols = x = d.input("symbols", "int64", ("batch", "time"))
+        sizes = {name: (layers.num_layers, "batch", size) for name, size in layers.state_sizes.items()}
+        state = [d.input(f"{name}_0", "float32", axes, optional=True) for name, axes in sizes.items()]
+        if self.embedding is not None:
+            x = d.embedded(symbols, self.embedding)
+        output, after = d.layers(x, layers, state=state)
+        d.output("scores", d.linear(output, self.output), "float32", ("batch", "time", vocabulary))
+        for (name, axes), value in zip(sizes.items(), after, strict=True):
+            d.output(f"{name}_n", value, "float32", axes)
+
+    def answer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        state = {name.removesuffix("_0"): value for name, value in inputs.items() if name != "symbols"}
+        scores, after = self(inputs["symbols"], state or None)
+        return {"scores": scores, **{f"{name}_n": value for name, value in after.items()}}
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return self.output.out_features
+
+    def counted(
+        self, symbols: Symbols, targets: Symbols, state: States | None = None
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """`count` of arrays, the nats float64, without gradients and dropout."""
+        with self.at_work() as device:
+            read, wanted = (torch.from_numpy(part).to(device) for part in (symbols, targets))
+            nats, right, after = self.count(read, wanted, state)
+            return nats.double(), right, after
+
+    def warmed(self, text: Symbols, starts: NDArray[np.int64], length: int) -> dict[str, Tensor]:
+        """`warm`, without gradients and dropout."""
+        with self.at_work():
+            return warm(self, text, starts, length)
+
+    def continuation(self) -> Continuation:
+        """What reads symbols one after the other, from state zero."""
+        return Continuation(self)
+
     def _hidden(self, symbols: Tensor, state: States | None) -> tuple[Tensor, dict[str, Tensor]]:
         x = symbols if self.embedding is None else self.input_dropout(self.embedding(symbols))
         output, after = self.recurrent(x, state)
         return self.output_dropout(output), after
 
 
-@torch.inference_mode()
-def measure(
-    network: LanguageNetwork, text: Symbols, *, rows: int = 1, warm_up: int = 1000
-) -> tuple[float, int, int]:
-    """Sum of -ln P in nats, right guesses and number of targets when the network reads a text from end to end.
-
-    Every symbol after the first is a target once. rows=1 carries the state through the whole text, exactly; more rows
-    are read side by side, each after the first with a state warmed up on the `warm_up` symbols before it: faster, and
-    the same up to what the network remembers from further back. Dropout is off. Deterministic.
-    """
-    targets = len(text) - 1
-    length = -(-targets // max(1, min(rows, targets)))
-    starts = np.arange(0, targets, length)
-    device = network.output.weight.device
-    training = network.training
-    network.eval()
-    state = _warm(network, text, starts, min(warm_up, length)) if len(starts) > 1 else None
-    nats, right = (
-        torch.zeros((), dtype=torch.float64, device=device),
-        torch.zeros((), dtype=torch.long, device=device),
-    )
-    step = max(1, min(1024, _SCORES // (len(starts) * network.output.out_features)))
-    for offset in range(0, length, step):
-        place = starts[:, None] + np.arange(offset, min(offset + step, length))
-        inside = place < targets
-        place = np.minimum(place, targets - 1)
-        symbols = torch.from_numpy(np.asarray(text[place], np.int64))
-        following = torch.from_numpy(np.where(inside, np.asarray(text[place + 1], np.int64), -1))
-        lost, guessed, state = network.count(symbols.to(device), following.to(device), state)
-        nats += lost
-        right += guessed
-    network.train(training)
-    return float(nats), int(right), targets
-
-
-@torch.inference_mode()
-def measure_windows(network: LanguageNetwork, text: Symbols, length: int) -> tuple[float, int, int]:
-    """The sums of `measure` over every window of `length` symbols, each from state zero, each with its successors."""
-    device = network.output.weight.device
-    training = network.training
-    network.eval()
-    windows = np.lib.stride_tricks.sliding_window_view(text, length + 1)
-    step = max(1, min(256, _SCORES // (length * network.output.out_features)))
-    nats, right = 0.0, 0
-    for start in range(0, len(windows), step):
-        part = torch.from_numpy(windows[start : start + step].astype(np.int64)).to(device)
-        lost, guessed, _ = network.count(part[:, :-1], part[:, 1:])
-        nats, right = nats + float(lost), right + int(guessed)
-    network.train(training)
-    return nats, right, len(windows) * length
-
-
-def _warm(
+def warm(
     network: LanguageNetwork, text: Symbols, starts: NDArray[np.int64], length: int
 ) -> dict[str, Tensor]:
     """The state of every row before its first symbol: zeros for the first row, else after the `length` before it."""
@@ -175,13 +164,30 @@ class Continuation:
 
     def __init__(self, network: LanguageNetwork) -> None:
         self._network = network.eval()
-        self._state: dict[str, Tensor] | None = None
+        self._device = network.output.weight.device
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin again, from state zero."""
+        layers = self._network.recurrent
+        sizes = layers.state_sizes.items()
+        self._state = {n: torch.zeros(layers.num_layers, 1, size, device=self._device) for n, size in sizes}
 
     @torch.inference_mode()
     def read(self, symbols: Sequence[int]) -> NDArray[np.float64]:
         """Read at least one symbol; returns the scores (V,) of what follows, float64."""
-        device = self._network.output.weight.device
         for start in range(0, len(symbols), _READ):
-            part = torch.tensor([symbols[start : start + _READ]], device=device)
+            part = torch.tensor([symbols[start : start + _READ]], device=self._device)
             scores, self._state = self._network.advance(part, self._state)
         return scores[0].double().cpu().numpy()
+
+    @property
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """A copy of the state by name, each (L, 1, H)."""
+        return {name: part.cpu().numpy().copy() for name, part in self._state.items()}
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        self._state = {
+            n: torch.tensor(part, dtype=torch.float32, device=self._device) for n, part in state.items()
+        }

@@ -12,7 +12,8 @@ from elman.errors import InputError
 from elman.nn import paths, stack, vendor
 from elman.nn.checks import Lengths, check_values, lengths_tensor
 from elman.nn.doc import with_equation
-from elman.nn.eager import Result
+from elman.nn.eager import Pass, Result
+from elman.nn.steps import Axes, Steps
 
 Device: TypeAlias = torch.device | str | int | None
 
@@ -35,7 +36,30 @@ class _Layers(torch.nn.RNNBase):
             return [getattr(self, name) for name in self._flat_weights_names]
         return [held[name] if name in held else getattr(self, name) for name in self._flat_weights_names]
 
-    def _run(self, x: Any, h0: Tensor | None, c0: Tensor | None, lengths: Lengths) -> tuple[Any, Tensor, Any]:
+    def _watch(
+        self, x: Any, h0: Tensor | None, c0: Tensor | None, lengths: Lengths, gates: bool, states: bool
+    ) -> tuple[Any, Tensor, Any, Steps]:
+        """As `_run`, and what every step held."""
+        name = type(self).__name__
+        if isinstance(x, PackedSequence):
+            raise InputError(f"{name}: gates and states of a PackedSequence have no axes; give lengths=.")
+        passes: list[Pass] = []
+        result = self._run(x, h0, c0, lengths, passes)
+        axes: Axes = "T" if x.dim() == 2 else "BT" if self.batch_first else "TB"
+        if lengths is not None:
+            lengths = lengths_tensor(
+                name, lengths, 1 if x.dim() == 2 else x.shape[0 if self.batch_first else 1]
+            )
+        return *result, Steps.of(passes, lengths, axes, gates=gates, states=states)
+
+    def _run(
+        self,
+        x: Any,
+        h0: Tensor | None,
+        c0: Tensor | None,
+        lengths: Lengths,
+        passes: list[Pass] | None = None,
+    ) -> tuple[Any, Tensor, Any]:
         """Output, h_n and c_n (None but for the LSTM) of whatever input `forward` was given."""
         if isinstance(x, PackedSequence):
             return self._run_packed(x, h0, c0, lengths)
@@ -47,13 +71,20 @@ class _Layers(torch.nn.RNNBase):
         ):
             self._refuse_axes(x, h0, c0)
         if axes == 3:
-            return self._run_padded(x, h0, c0, lengths)
+            return self._run_padded(x, h0, c0, lengths, passes)
         batch_axis = 0 if self.batch_first else 1
         h0, c0 = (None if s is None else s.unsqueeze(1) for s in (h0, c0))
-        output, h_n, c_n = self._run_padded(x.unsqueeze(batch_axis), h0, c0, lengths)
+        output, h_n, c_n = self._run_padded(x.unsqueeze(batch_axis), h0, c0, lengths, passes)
         return output.squeeze(batch_axis), h_n.squeeze(1), None if c_n is None else c_n.squeeze(1)
 
-    def _run_padded(self, x: Tensor, h0: Tensor | None, c0: Tensor | None, lengths: Lengths) -> Result:
+    def _run_padded(
+        self,
+        x: Tensor,
+        h0: Tensor | None,
+        c0: Tensor | None,
+        lengths: Lengths,
+        passes: list[Pass] | None = None,
+    ) -> Result:
         weights = self._weights()
         first, second, _ = x.shape
         steps, batch = (second, first) if self.batch_first else (first, second)
@@ -78,6 +109,7 @@ class _Layers(torch.nn.RNNBase):
             self.batch_first,
             self.num_layers,
             dropout,
+            passes=passes,
         )
 
     def _run_packed(
@@ -180,6 +212,8 @@ class RNN(_Layers):
         output is 0 and its state stays, the reverse direction starts at its last step.
         Returns (output, h_n): output (T, B, D * H), or as the input was; h_n (L * D, B, H) holds each row's state
         after its own last step. With lengths, output[-1] is not that.
+        return_gates, return_states: also return `elman.nn.steps.Steps`, every gate with its pre-activation and every
+        state of each step, (L * D, T, B, H), B and T in the order of the input. The cell's own text then computes.
 
     Parameters: weight_ih_l0 (H, I), weight_hh_l0 (H, H), bias_ih_l0 and bias_hh_l0 (H,), then _l1, ...; `_reverse` for
         the other direction; uniform in [-1/sqrt(H), 1/sqrt(H)], drawn in torch's order.
@@ -227,7 +261,18 @@ class RNN(_Layers):
             dtype,
         )
 
-    def forward(self, input: Any, hx: Tensor | None = None, *, lengths: Lengths = None) -> tuple[Any, Tensor]:
+    def forward(
+        self,
+        input: Any,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths = None,
+        return_gates: bool = False,
+        return_states: bool = False,
+    ) -> tuple[Any, ...]:
+        if return_gates or return_states:
+            output, h_n, _, steps = self._watch(input, hx, None, lengths, return_gates, return_states)
+            return output, h_n, steps
         return self._run(input, hx, None, lengths)[:2]
 
 
@@ -281,9 +326,18 @@ class LSTM(_Layers):
         )
 
     def forward(
-        self, input: Any, hx: tuple[Tensor, Tensor] | None = None, *, lengths: Lengths = None
-    ) -> tuple[Any, tuple[Tensor, Tensor]]:
+        self,
+        input: Any,
+        hx: tuple[Tensor, Tensor] | None = None,
+        *,
+        lengths: Lengths = None,
+        return_gates: bool = False,
+        return_states: bool = False,
+    ) -> tuple[Any, ...]:
         h0, c0 = (None, None) if hx is None else hx
+        if return_gates or return_states:
+            output, h_n, c_n, steps = self._watch(input, h0, c0, lengths, return_gates, return_states)
+            return output, (h_n, c_n), steps
         output, h_n, c_n = self._run(input, h0, c0, lengths)
         return output, (h_n, c_n)
 
@@ -334,7 +388,18 @@ class GRU(_Layers):
             dtype,
         )
 
-    def forward(self, input: Any, hx: Tensor | None = None, *, lengths: Lengths = None) -> tuple[Any, Tensor]:
+    def forward(
+        self,
+        input: Any,
+        hx: Tensor | None = None,
+        *,
+        lengths: Lengths = None,
+        return_gates: bool = False,
+        return_states: bool = False,
+    ) -> tuple[Any, ...]:
+        if return_gates or return_states:
+            output, h_n, _, steps = self._watch(input, hx, None, lengths, return_gates, return_states)
+            return output, h_n, steps
         return self._run(input, hx, None, lengths)[:2]
 
 

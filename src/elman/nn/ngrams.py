@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from elman.nn.described import Description
+
 LARGEST = 1 << 16
 """n-grams that have a vector, at most."""
 
@@ -82,6 +84,25 @@ class NgramEmbedding(nn.Module):
             known = F.dropout(known, self.dropout)
         mixed: Tensor = vectors + (self.runs(places) * known).sum(0)
         return mixed / float(self.ngrams**0.5)
+
+    def describe(self, d: Description, symbols: str) -> str:
+        """The vectors (B, T, E) of symbols (B, T)."""
+        vectors = d.embedded(symbols, self.symbols)
+        if self.runs is None:
+            return vectors
+        codes, last = d.tensor(self.codes), len(self.codes) - 1
+        code = d.add(symbols, 1)
+        for length in range(2, self.ngrams + 1):
+            before = d.pad(code, [0, 1, 0, -1])
+            code = d.add(d.mul(before, _FACTOR), d.add(symbols, length))
+            place = d.mul(symbols, 0)  # how many codes are smaller, bit by bit
+            for bit in reversed(range(last.bit_length() + 1)):
+                looked_at = d.gather(codes, d.min(d.add(place, (1 << bit) - 1), last))
+                place = d.where(d.less(looked_at, code), d.add(place, 1 << bit), place)
+            place = d.min(place, last)
+            known = d.unsqueeze(d.equal(d.gather(codes, place), code), [2])
+            vectors = d.add(vectors, d.where(known, d.embedded(place, self.runs), 0.0))
+        return d.div(vectors, float(self.ngrams**0.5))
 
 
 def _codes(symbols: Any, ngrams: int) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,10 +28,12 @@ LACKING = Path(
     "torch", "the compiled core lacks this cell or dtype, or the tensors differ in dtype; torch has the cell"
 )
 TRACED = Path("torch", "torch.jit traces torch's own functions")
+OVERRIDDEN = Path("torch", "a tensor brings a __torch_function__ of its own, which knows torch's functions")
 TEXT = Path("eager", "neither the compiled core nor torch has this cell for these tensors")
 TRANSFORMED = Path(
     "eager", "a transform differentiates or wraps the tensors; the cell's text composes with it"
 )
+WATCHED = Path("eager", "gates or states of every step are asked for, which the cell's text has")
 COMPILED = Path("operator", "compile, export, vmap or a dispatch mode records one operator for the layer")
 
 
@@ -55,7 +57,11 @@ def choose(
     for tensor in (x, h0, s0, *params):
         kind = type(tensor)
         if kind is not Tensor and kind is not Parameter and tensor is not None:
-            return COMPILED if hasattr(tensor, "fake_mode") else TRANSFORMED
+            if hasattr(tensor, "fake_mode"):
+                return COMPILED
+            # with lengths torch's functions would see the rows sorted, and per-row answers would be in that order
+            asked = cell in vendor.KERNELS and lengths is None and _overrides(kind)
+            return OVERRIDDEN if asked else TRANSFORMED
     return plain(cell, x, h0, s0, params)
 
 
@@ -83,3 +89,9 @@ def _transformed() -> Path:
     vmap = torch._C._functorch.TransformType.Vmap
     stack = torch._C._functorch.get_interpreter_stack() or []
     return COMPILED if all(level.key() == vmap for level in stack) else TRANSFORMED
+
+
+def _overrides(kind: type[Any]) -> bool:
+    """Whether a subclass answers for torch's functions itself; ExpandedWeight does, for per-sample gradients."""
+    own = getattr(kind.__torch_function__, "__func__", None)
+    return own is not None and own is not Tensor.__torch_function__.__func__  # type: ignore[attr-defined]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from elman.nn.described import DOUBLE, Description
 from elman.nn.recurrent import Recurrent
 
 POOLINGS = ("last", "mean", "max", "attention")
@@ -60,6 +62,23 @@ class Pooling(nn.Module):
         # a finite floor: a row without steps has equal weights, on outputs that are zero
         weights = likeness.masked_fill(~valid, torch.finfo(output.dtype).min).softmax(1)
         return (output * valid * weights).sum(1)
+
+    def describe(self, d: Description, output: str, pooled: str, lengths: str, valid: str) -> str:
+        """The vector (B, D * H), float64, of output (B, T, D * H), of the last states side by side (B, D * H), of
+        lengths (B,) and of what lies within them (B, T, 1), all floats float64."""
+        if self.kind == "last":
+            return pooled
+        if self.kind == "mean":
+            count = d.cast(d.max(lengths, 1), to=DOUBLE)
+            return d.div(d.reduce_sum(output, [1], keepdims=0), d.unsqueeze(count, [1]))
+        least = np.finfo(np.float64).min
+        if self.kind == "max":
+            largest = d.reduce_max(d.where(valid, output, least), axes=[1], keepdims=0)
+            return d.where(d.unsqueeze(d.equal(lengths, 0), [1]), np.float64(0), largest)
+        assert self.query is not None
+        likeness = d.reduce_sum(d.mul(output, d.cast(d.tensor(self.query), to=DOUBLE)), [2])
+        weights = d.softmax(d.where(valid, likeness, least), axis=1)
+        return d.reduce_sum(d.mul(output, weights), [1], keepdims=0)
 
     def extra_repr(self) -> str:
         return repr(self.kind)

@@ -13,6 +13,8 @@ from elman.cells import Block, Init
 from elman.errors import InputError
 from elman.nn import stack
 from elman.nn.checks import Lengths, check_values, lengths_tensor
+from elman.nn.eager import Pass
+from elman.nn.steps import Steps
 
 
 class Recurrent(nn.Module):
@@ -40,6 +42,8 @@ class Recurrent(nn.Module):
         reverse direction starts at its last step.
         Returns (output (B, T, D * P), state), the state as the initial one, each row after its own last step: hand it
         to the next call and the sequence goes on. With lengths, output[:, -1] is not the last state.
+        return_gates, return_states: also return a third, `Steps`: every gate with its pre-activation, every state, of
+        each layer and direction at each step, (L * D, B, T, H). The cell's own text then computes the call.
 
     Parameters: torch's names and shapes; gates stacked in the cell's order.
     Paths: see `elman.nn.paths`.
@@ -120,9 +124,16 @@ class Recurrent(nn.Module):
                     start += block.rows
 
     def forward(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Lengths = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Lengths = None,
+        *,
+        return_gates: bool = False,
+        return_states: bool = False,
+    ) -> tuple[Tensor, dict[str, Tensor]] | tuple[Tensor, dict[str, Tensor], Steps]:
         self._check(x, state)
+        passes: list[Pass] | None = [] if return_gates or return_states else None
         if lengths is not None:
             lengths = lengths_tensor("Recurrent", lengths, x.shape[0])
         check_values("Recurrent", x, lengths, self.input_size, batch_first=True)
@@ -146,11 +157,14 @@ class Recurrent(nn.Module):
             self.num_layers,
             self.dropout if self.training else 0.0,
             variational=self.variational,
+            passes=passes,
         )
         final = {"h": h_n}
         if s_n is not None:
             final.update(zip(names[1:], s_n.chunk(len(names) - 1), strict=True))
-        return output, final
+        if passes is None:
+            return output, final
+        return output, final, Steps.of(passes, lengths, "BT", gates=return_gates, states=return_states)
 
     def extra_repr(self) -> str:
         changed: dict[str, float] = {"num_layers": 1, "bidirectional": False, "dropout": 0.0}

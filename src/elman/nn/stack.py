@@ -11,7 +11,7 @@ from torch import Tensor
 from elman import cells
 from elman.nn import bridge, eager, native, operator, paths, vendor
 from elman.nn.dropout import dropout as drop
-from elman.nn.eager import Result
+from elman.nn.eager import Pass, Result
 from elman.nn.paths import Path
 
 
@@ -28,18 +28,20 @@ def run(
     dropout: float,
     path: Path | None = None,
     variational: bool = False,
+    passes: list[Pass] | None = None,
 ) -> Result:
     """All layers. Axes as in `eager.layer`, but h0 (L * D, B, P) and s0 (K * L * D, B, H), zeros when None.
 
     dropout: probability with which an output of every layer but the last is zeroed (the others grow by 1/(1-p)).
     path: the path to take; `paths.choose` when None.
     variational: drop the same outputs at every step.
+    passes: takes what each layer and direction did, step by step; only the cell's text can tell, so it runs.
     """
-    path = path or paths.choose(cell, x, h0, s0, params, lengths)
+    path = paths.WATCHED if passes is not None else path or paths.choose(cell, x, h0, s0, params, lengths)
     if path.name == "torch" and not (variational and dropout):
         return vendor.stack(cell, x, h0, s0, params, lengths, bidirectional, batch_first, num_layers, dropout)
     if num_layers == 1:
-        return layer(path, cell, x, h0, s0, params, lengths, bidirectional, batch_first)
+        return layer(path, cell, x, h0, s0, params, lengths, bidirectional, batch_first, passes)
     directions = 2 if bidirectional else 1
     count = len(params) // num_layers
     if batch_first:  # only the last layer writes batch first
@@ -58,6 +60,7 @@ def run(
             lengths,
             bidirectional,
             last,
+            passes,
         )
         finals.append(result)
         x = result[0]
@@ -81,12 +84,13 @@ def layer(
     lengths: Tensor | None,
     bidirectional: bool,
     batch_first: bool,
+    passes: list[Pass] | None = None,
 ) -> Result:
     """One layer on a path that was chosen for the call; arguments as in `eager.layer`."""
     if path.name == "torch":
         return vendor.stack(cell, x, h0, s0, params, lengths, bidirectional, batch_first, 1, 0.0)
     if path.name == "eager":
-        return eager.layer(cell, x, h0, s0, params, lengths, bidirectional, batch_first)
+        return eager.layer(cell, x, h0, s0, params, lengths, bidirectional, batch_first, passes=passes)
     learning = torch.is_grad_enabled() and _learns(x, h0, s0, *params)
     if path.name == "native":
         if learning:

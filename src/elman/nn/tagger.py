@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.nn.crf import Crf
+from elman.nn.described import Described, Description
 from elman.nn.dropout import Dropout
 from elman.nn.recurrent import Recurrent
 
@@ -32,20 +34,6 @@ class Words:
     forms: Tensor | None = None
     characters: Tensor | None = None
     spelled: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a tagger makes of a batch.
-
-    emissions: (B, T, K); paths: the n best tags of each row (B, n, T) and logs: ln of their probabilities (B, n);
-    confidences: probability of each tag of each word (B, T, K). Zero behind a row's length, but for emissions.
-    """
-
-    emissions: Tensor
-    paths: Tensor
-    logs: Tensor
-    confidences: Tensor
 
 
 class CharacterReader(nn.Module):
@@ -72,9 +60,14 @@ class CharacterReader(nn.Module):
         _, state = self.recurrent(self.embedding(characters), lengths=lengths)
         return torch.cat(state["h"][-self.directions :].unbind(0), 1)
 
+    def describe(self, d: Description, characters: str, lengths: str) -> str:
+        """The vectors of words (U, C) of so many characters (U,)."""
+        _, state = d.layers(d.embedded(characters, self.embedding), self.recurrent, lengths)
+        return d.last_states(state[0], self.recurrent)
 
-class TaggerNetwork(nn.Module):
-    """Scores of K tags for each word of a batch of sentences, and the sequence of tags they make most likely.
+
+class TaggerNetwork(Described):
+    """Scores of K tags for each word of a batch of sentences.
 
     word -> its vector, its characters', those of its pairs with both neighbours -> dropout -> recurrent layers ->
     dropout -> linear -> softmax of each word, or conditional random field of the sentence.
@@ -93,8 +86,8 @@ class TaggerNetwork(nn.Module):
 
     >>> network = TaggerNetwork(Recurrent("gru", 4, 5), words=nn.Embedding(9, 4), crf=Crf(3))
     >>> words = Words(torch.zeros(2, 3, dtype=torch.long), torch.tensor([3, 1]))
-    >>> network(words).shape, network.decode(words, 2).paths.shape
-    (torch.Size([2, 3, 3]), torch.Size([2, 2, 3]))
+    >>> network(words).shape
+    torch.Size([2, 3, 3])
     """
 
     def __init__(
@@ -140,31 +133,32 @@ class TaggerNetwork(nn.Module):
         scores: Tensor = self.output(self.output_dropout(output))
         return scores.float()
 
+    def describe(self, d: Description) -> None:
+        """The arrays of `Words` it reads; scores of each word's tags (B, T, K), and those of neighbours, `begin` (K,),
+        `follow` (K, K) and `end` (K,), where they are learned: see `Crf`."""
+        words = d.input("words", "int64", ("batch", "time"))
+        lengths = d.input("lengths", "int64", ("batch",))
+        parts = [d.embedded(words, self.words)]
+        if self.pairs is not None:
+            pairs = d.embedded(d.input("pairs", "int64", ("batch", "time", 2)), self.pairs)
+            parts.append(d.reshape(pairs, [0, 0, 2 * self.pairs.embedding_dim]))
+        if self.characters is not None:
+            forms = d.input("forms", "int64", ("batch", "time"))
+            characters = d.input("characters", "int64", ("forms", "letters"))
+            spelled = self.characters.describe(d, characters, d.input("spelled", "int64", ("forms",)))
+            parts.append(d.gather(spelled, forms))
+        x = d.concat(*parts, axis=2) if len(parts) > 1 else parts[0]
+        output, _ = d.layers(x, self.recurrent, lengths)
+        tags = self.crf.tags
+        d.output("scores", d.linear(output, self.output), "float32", ("batch", "time", tags))
+        for name, tensor in self.crf.ties_learned().items():
+            d.output(name, d.tensor(tensor), "float32", tuple(tensor.shape))
+
+    def answer(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {"scores": self(Words(**inputs)), **self.crf.ties_learned()}
+
     def nats(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
         """-ln P(tags) summed over the batch; a tag (B, T) of -1 is unknown, or padding."""
         if self.crf.learned:
             return self.crf.nats(emissions, tags, lengths)
         return F.cross_entropy(emissions.flatten(0, 1), tags.flatten(), ignore_index=-1, reduction="sum")
-
-    def decode(self, batch: Words, n: int = 1) -> Decoded:
-        """The n most likely sequences of legal tags for each row, and how sure each tag is."""
-        emissions = self(batch)
-        lengths = batch.lengths.to(emissions.device)
-        if n == 1 and not self.crf.ties:
-            return _independent(emissions, lengths)
-        paths, scores = self.crf.best(emissions, lengths, n)
-        logs = scores - self.crf.log_partition(emissions, lengths)[:, None]
-        return Decoded(emissions, paths, logs, self.crf.marginals(emissions, lengths))
-
-
-def _independent(emissions: Tensor, lengths: Tensor) -> Decoded:
-    """The most likely tag of each word by itself: what a field without ties comes to."""
-    inside = torch.arange(emissions.shape[1], device=lengths.device) < lengths[:, None]
-    logs = torch.log_softmax(emissions, 2) * inside.unsqueeze(2)
-    best, tags = logs.max(2)
-    return Decoded(
-        emissions,
-        tags.where(inside, 0).unsqueeze(1),
-        best.sum(1, keepdim=True),
-        logs.exp() * inside.unsqueeze(2),
-    )

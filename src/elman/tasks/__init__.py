@@ -10,17 +10,22 @@ import importlib
 import pkgutil
 
 from elman.errors import check_choice
+from elman.tasks._conversation import Conversation, Talking
 from elman.tasks._inputs import Answer
 from elman.tasks._options import DataOptions, ModelOptions
 from elman.tasks._sampling import Sampling
 from elman.tasks._task import NoOptions, Task, stored_options
+from elman.tasks._writing import Searching
 
 __all__ = [
     "Answer",
+    "Conversation",
     "DataOptions",
     "ModelOptions",
     "NoOptions",
     "Sampling",
+    "Searching",
+    "Talking",
     "Task",
     "get",
     "names",

@@ -193,10 +193,10 @@ def fingerprint(sources: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def sound_fingerprint(paths: Iterable[Path]) -> dict[str, Any]:
-    """The sound files that a table names, as one."""
+def listed_fingerprint(paths: Iterable[Path], what: str) -> dict[str, Any]:
+    """The files that a table names, as one; what they are, in the plural."""
     paths = list(paths)
-    return {"files": [_digest(f"{len(paths)} sound files", paths)]}
+    return {"files": [_digest(f"{len(paths)} {what}", paths)]}
 
 
 # --- kinds of sources

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman.data.series import Series
 from elman.errors import InputError
+from elman.tasks import _forecast_law as law
 from elman.tasks import _forecast_scores as scores
 from elman.tasks._forecast_scores import Judged
 from elman.tasks._forecast_windows import Places, View, Windows
 from elman.tasks._statistics import Failures, methods, remembered
 
 if TYPE_CHECKING:
-    from elman.nn.forecaster import ForecastNetwork, Window
+    from elman.nn.forecaster import Window
 
 _PATHS = 100  # simulated paths of a recursive forecast
 BATCH = 256  # windows forecast at once
@@ -25,15 +26,16 @@ BATCH = 256  # windows forecast at once
 
 @dataclass
 class Predictor:
-    """A network, how it sees series, and by how much its intervals are widened, (H,)."""
+    """A network, how it sees series, what it says of each step, and by how much its intervals are widened, (H,)."""
 
-    network: ForecastNetwork
+    network: Any
     view: View
     mode: Literal["direct", "recursive"]
+    output: str
     widening: NDArray[np.float64]
 
     def window(self, windows: Windows, places: Places, steps: int | None = None) -> Window:
-        """A batch on the network's device, with so many steps ahead, else the horizon."""
+        """A batch on the device of a torch network, with so many steps ahead, else the horizon."""
         from elman.nn.forecaster import Window
 
         return Window.of(windows.batch(places, steps), next(self.network.parameters()).device)
@@ -48,14 +50,13 @@ class Predictor:
                 "or with --mode recursive, which has no limit."
             )
         windows = Windows(self.view, series, max(steps, self.view.horizon), beyond)
-        found = []
-        self.network.eval()
+        found, how = [], (self.output, scores.LEVELS)
         for start in range(0, len(places), BATCH):
             some = places[start : start + BATCH]
             if self.mode == "direct":
-                quantiles = self.network.quantiles(self.window(windows, some))[:, :steps]
+                quantiles = law.quantiles(self.network, windows.batch(some), *how)[:, :steps]
             else:
-                quantiles = self.network.simulate(self.window(windows, some, steps), _PATHS)
+                quantiles = law.simulated(self.network, windows.batch(some, steps), *how, paths=_PATHS)
             found.append(quantiles + windows.centers(some)[:, None, None])
         return np.concatenate(found)
 

@@ -18,10 +18,16 @@ _GROUP = 256  # inputs answered at once
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says to one input: as a line for a reader, and as values for a program."""
+    """What a model says to one input: as a line for a reader, and as values for a program.
+
+    note: what else there is to tell of it. problem: what is wrong with it, so that there is no answer; the command line
+    tells it, goes on with the rest, and ends with the exit code of wrong input.
+    """
 
     text: str
     values: Mapping[str, Any]
+    note: str = ""
+    problem: str = ""
 
 
 def is_file(given: str) -> bool:

@@ -15,12 +15,15 @@ from numpy.typing import NDArray
 from elman import data
 from elman.data import Vocabulary
 from elman.errors import InputError
+from elman.inspection import Inspected
+from elman.inspection.inspected import ROWS, few, lead
 from elman.options import check, option
 from elman.runfolder import RunFolder
 from elman.tasks import _examples as examples
 from elman.tasks._encoding import Arrays, Encoder, ReadingOptions
 from elman.tasks._examples import Columns, ExampleOptions, Examples
 from elman.tasks._inputs import Answer, is_file, text_groups
+from elman.tasks._row_scores import read, scores_of
 from elman.tasks._task import Data, Scores, Task, sources
 
 if TYPE_CHECKING:
@@ -145,6 +148,35 @@ class ManyToOne(ExampleOptions, ReadingOptions, SequenceOptions, Task):
             return {"text": found.inputs[row]}
         return {"file" if found.columns.kind == "audio" else "sequence": found.places[row]}
 
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """The first texts, sequences or sounds, each with some steps, and by how much the best score of each leads."""
+        given: list[Any] = []
+        for _, group in self._asked(inputs):
+            given += group
+            if len(given) >= ROWS:
+                break
+        rows = [row for row in self.encoder_.encode(given[:ROWS]) if len(row)]
+        if not rows:
+            raise InputError("nothing to inspect: give a text, a file, or a table with some steps to read.")
+        rows = rows[: few([len(row) for row in rows])]
+        network, vocabulary = self.network_.eval(), self.encoder_.vocabulary
+        names: tuple[str, ...] = getattr(self, "classes_", ())
+        return Inspected(
+            network,
+            lambda: read(network, rows),
+            lead,
+            "the lead of the likeliest class" if names else "the number it says",
+            [
+                [str(t) for t in range(len(row))]
+                if vocabulary is None
+                else [vocabulary.decode([k]) for k in row]
+                for row in rows
+            ],
+            answers=names,
+            vectors="" if network.embedding is None else "embedding",
+            text=vocabulary is not None,
+        )
+
     # --- what Task asks for
 
     def check(self) -> None:
@@ -197,7 +229,7 @@ class ManyToOne(ExampleOptions, ReadingOptions, SequenceOptions, Task):
             facts["validation"] = examples.fingerprint([self.validation])
         if self.columns_.audio is not None:
             heard = [*self._training_examples.inputs, *self._held_examples.inputs]
-            facts["sounds"] = examples.sound_fingerprint(heard)
+            facts["sounds"] = examples.listed_fingerprint(heard, "sound files")
         return facts | {
             "kind": self.columns_.kind,
             "training_sequences": len(self._training_rows),
@@ -233,7 +265,7 @@ class ManyToOne(ExampleOptions, ReadingOptions, SequenceOptions, Task):
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{where}: damaged ({error!r}); restore the file or train again.") from error
-        self.network_ = self._with_weights(self._build(), run)
+        self.network_ = self._network(run, self._build, scores=self._outputs)
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         return self._scores_of(self._judged_scores, self._judged_part[2])
@@ -288,8 +320,6 @@ class ManyToOne(ExampleOptions, ReadingOptions, SequenceOptions, Task):
         )
 
     def _network_scores(self, rows: Arrays) -> NDArray[np.float64]:
-        from elman.tasks._row_scores import scores_of
-
         return scores_of(self.network_, rows)
 
 
@@ -306,7 +336,6 @@ class _Problem:
     def loss(self, batch: NDArray[np.int64], carry: Any) -> Loss:  # noqa: ARG002
         import torch
 
-        from elman.tasks._row_scores import read
         from elman.train.problem import Loss
 
         task, weight = self._task, self.model.output.weight

@@ -1,42 +1,58 @@
-"""Rows of any length through a network, in batches that suit the machine and change no number. Imports torch."""
+"""Rows of any length through a network, in batches that suit the machine and change no number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from elman.data import in_batches, pad
-from elman.nn.classifier import SequenceNetwork
+
+if TYPE_CHECKING:
+    import torch
+
+    from elman.nn.classifier import SequenceNetwork
+
+Rows = Sequence[NDArray[Any]]
 
 _CELLS = 1 << 16  # steps of a batch, padding included, read without learning
 _FEWEST = 8  # rows of such a batch, and at most:
 _ROWS = 512
 
 
-def read(network: SequenceNetwork, rows: Sequence[NDArray[Any]]) -> torch.Tensor:
-    """Scores (B, K) of some sequences, each symbols (t,) or features (t, F), padded as they need it."""
-    padded, lengths = pad(rows, np.int64 if network.embedding is not None else np.float32)
+class ByArrays(Protocol):
+    """A network at work, of torch or of the runtime."""
+
+    def arrays(self, inputs: Mapping[str, NDArray[Any]]) -> Mapping[str, NDArray[Any]]:
+        """Its outputs by name, of inputs by name."""
+
+
+def padded(rows: Rows) -> dict[str, NDArray[Any]]:
+    """Sequences, each symbols (t,) or features (t, F), padded as they need it: what a network reads, by name."""
+    x, lengths = pad(rows, np.int64 if rows[0].dtype.kind in "iu" else np.float32)
+    return {"x": x, "lengths": lengths}
+
+
+def read(network: SequenceNetwork, rows: Rows) -> torch.Tensor:
+    """Scores (B, K) of some sequences, with gradients, as torch computes them."""
+    import torch
+
     device = network.output.weight.device
-    scores: torch.Tensor = network(torch.from_numpy(padded).to(device), torch.from_numpy(lengths).to(device))
+    scores: torch.Tensor = network(*(torch.from_numpy(a).to(device) for a in padded(rows).values()))
     return scores
 
 
-@torch.inference_mode()
-def scores_of(network: SequenceNetwork, rows: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Scores (N, K) of all sequences, dropout off, in batches of like length; the same in whatever company."""
-    found = np.empty((len(rows), network.output.out_features))
-    training = network.training
-    network.eval()
+def scores_of(network: ByArrays, rows: Rows) -> NDArray[np.float64]:
+    """Scores (N, K) of all sequences, at least one, in batches of like length; the same in whatever company."""
+    found: list[Any] = [None] * len(rows)
     for batch in _batches([len(row) for row in rows]):
         # few rows go with copies of themselves: small products are summed in another order than large ones
         chosen = [rows[k] for k in (batch if len(batch) >= _FEWEST else np.resize(batch, _FEWEST))]
-        found[batch] = read(network, chosen)[: len(batch)].double().cpu().numpy()
-    network.train(training)
-    return found
+        for row, scores in zip(batch, network.arrays(padded(chosen))["scores"], strict=False):
+            found[row] = scores
+    return np.array(found, np.float64)
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data.extras import extra
+
 Values = NDArray[np.float64]
 _REMEMBERED = 500  # steps a method is fitted to at most, or this many cycles if that is more: bounds the time
 _CYCLES = 8
@@ -106,7 +108,8 @@ class Theta:
 
 
 def methods(period: int, failures: dict[str, Failures]) -> dict[str, Callable[[Values, int], Values]]:
-    """The methods by name, new for one series."""
+    """The methods by name, new for one series; InputError where the package that has two of them is missing."""
+    extra("statsmodels", "the baselines ETS and Theta (--no-baselines leaves them out)")
     for name in ("ets", "theta"):
         failures.setdefault(name, Failures())
     return {

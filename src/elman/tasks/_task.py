@@ -7,14 +7,24 @@ import shutil
 import tempfile
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar, cast
 
 from elman import cells
 from elman.errors import InputError
-from elman.inspection import Compared, Report, Section, Setting, figure_svg, history_figure, report_page
+from elman.inspection import (
+    Compared,
+    Inspected,
+    Report,
+    Section,
+    Setting,
+    figure_svg,
+    history_figure,
+    report_page,
+)
+from elman.inspection.advice import grid, of_training
 from elman.runfolder import RunFolder
 from elman.settings import from_text, option_groups
 from elman.tasks._inputs import Answer
@@ -29,9 +39,12 @@ if TYPE_CHECKING:
 
 _Network = TypeVar("_Network", bound="torch.nn.Module")
 
+_STATES = ("h", "c")  # that a graph's layers have inputs for, whatever a cell calls them
+
 Data: TypeAlias = Any
 """A file or folder, a list of them, or, for tasks that read tables, a dataframe or a mapping of columns."""
 Scores: TypeAlias = dict[str, float]
+Opening: TypeAlias = Callable[[RunFolder, Mapping[str, int]], Any]
 
 
 @dataclass(kw_only=True)
@@ -73,6 +86,11 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     def evaluate(self, data: Data, **options: Any) -> Scores:
         """Scores of the fitted model on data of the kind it was trained on."""
 
+    @classmethod
+    def remarks(cls) -> list[str]:
+        """What must be told beside the scores, such as how exactly they are defined."""
+        return []
+
     @abstractmethod
     def baselines(self) -> dict[str, Scores]:
         """Scores of simple predictors fitted to the training part, on the data that are held out."""
@@ -112,6 +130,10 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
     def _compared(self) -> Compared:
         """The score that counts for what was learned here."""
         return self.compared
+
+    def inspected(self, inputs: Sequence[str]) -> Inspected:  # noqa: ARG002
+        """How the network reads the words of a command line, a few rows of them: for `elman inspect`."""
+        raise InputError(f"elman inspect does not know the task {self.name} yet.")
 
     def _finish(self, run: RunFolder) -> None:
         """After training, with the best weights in the model: what is learned from held-out data."""
@@ -161,6 +183,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
                 run.write_config(config)
             if not run.has(checkpoint.NAME):  # also where a run was killed before there was one
                 self._save(run)
+            self._describe(run, problem.model)
         train.fit(problem, self, run, resume=resume, progress=progress, config=config)
         self.run_ = run
         if first:
@@ -173,10 +196,14 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         shutil.copytree(self._fitted().path, RunFolder.create(path).path, dirs_exist_ok=True)
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """The estimator of a run folder, with its best weights."""
+    def load(cls, path: str | Path, *, network: Opening | None = None) -> Self:
+        """The estimator of a run folder, with its best weights.
+
+        network: makes `network_`, of the run and the sizes its outputs must have by name; None: it is torch's.
+        """
         run = RunFolder.open(path)
         task = cls(**stored_options(cls, run))
+        task._opened_by(network)
         try:
             task.check()
         except InputError as error:
@@ -214,6 +241,24 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         train.load_weights(network, run)
         return network.to(train.choose_device("cpu" if self.device == "cpu" else "auto")).eval()
 
+    def _opened_by(self, network: Opening | None) -> None:
+        self._opening = network
+
+    def _network(self, run: RunFolder, build: Callable[[], _Network], **sizes: int) -> _Network:
+        """For `_restore`: the network with the best weights of a run, the one `build` makes or what `load` was told to
+        open. sizes: of the last axes of its outputs, by name."""
+        if self._opening is None:
+            return self._with_weights(build(), run)
+        return cast(_Network, self._opening(run, sizes))
+
+    def _describe(self, run: RunFolder, network: torch.nn.Module) -> None:
+        """Write graph.json, where the network can say what it computes."""
+        from elman.graph.store import STRUCTURE, encode, structure
+        from elman.nn.described import Described
+
+        if isinstance(network, Described) and len(cells.get(self.cell).states) <= len(_STATES):
+            run.write_bytes(STRUCTURE, encode(structure(network.graph(), network.state_dict())))
+
     def _folder(self, out: str | Path | None, resume: bool, overwrite: bool) -> RunFolder:
         """The folder to train into; on resume its options must be these, but for those that steer the training."""
         if out is None:
@@ -237,6 +282,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         figure = history_figure(rows, score)
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=150)
+        found = of_training(rows, self.clip_norm)
         run.write_bytes("history.png", picture.getvalue())
         self.parameters_ = sum(parameter.numel() for parameter in problem.model.parameters())
         report = Report(
@@ -247,7 +293,7 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
             judged=self._judged(),
             scores=self.scores_,
             compared=self._compared(),
-            sections=self._sections(),
+            sections=[*self._sections(), *([Section("Advice", [grid(found)])] if found else [])],
             data=_flat(run.read_config()["data"]),
             usage=self._usage(run),
             settings={

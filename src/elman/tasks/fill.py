@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from elman import data
 from elman.data import Vocabulary
 from elman.errors import InputError
-from elman.inspection import Compared, Grid, Section, Text
+from elman.inspection import Compared, Grid, Inspected, Section, Text
 from elman.options import check, option
 from elman.runfolder import RunFolder
 from elman.tasks._blanks import Blank, read_blanks
@@ -139,6 +139,14 @@ class BlankFiller(SymbolOptions, Task):
                 (blanks,) = self.predict([text], top_k=how.top_k, blank=how.blank, candidates=candidates)
                 yield _answer(text, how.blank, blanks)
 
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """The first lines, or pieces of running text, with an item in the middle hidden."""
+        from elman.tasks._inspected import blanks
+
+        lines = [text for group in text_groups(inputs) for text in group if text.strip()]
+        names = [self.vocabulary_.decode([k]) for k in range(len(self.vocabulary_))]
+        return blanks(self.network_, self._rows(lines) if lines else [], names)
+
     def baselines(self) -> dict[str, Scores]:
         """Unigram, and trigrams of the left, the right and both sides, fitted to the training part."""
         if self._held_out is None:
@@ -197,7 +205,7 @@ class BlankFiller(SymbolOptions, Task):
 
     def _restore(self, run: RunFolder) -> None:
         self.vocabulary_ = Vocabulary.load(run.path / "vocabulary.json")
-        self.network_ = self._with_weights(self._build(), run)
+        self.network_ = self._network(run, self._build, scores=len(self.vocabulary_) - self._first)
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         scores, self._ranks = self._judge(self._shown())
@@ -245,6 +253,11 @@ class BlankFiller(SymbolOptions, Task):
     def _first(self) -> int:
         """The first symbol that can be an answer."""
         return 0 if self.vocabulary_.unknown_id is None else 1
+
+    @property
+    def _hidden(self) -> int:
+        """What a hidden item is read as: the unknown one, or a symbol of its own behind the edge."""
+        return len(self.vocabulary_) + 1 if self.vocabulary_.unknown_id is None else 0
 
     @functools.cached_property
     def _spellings(self) -> tuple[str, ...]:
@@ -304,16 +317,18 @@ class BlankFiller(SymbolOptions, Task):
 
     def _judge(self, rows: Rows) -> tuple[Scores, NDArray[np.int64]]:
         """Scores of every item of some sequences, and the rank of each among the guesses."""
-        from elman.nn.blank import judge
-
         lengths = np.array([len(row) for row in rows])
         starts = np.concatenate([[0], np.cumsum(lengths)])
-        ranks, nats = np.empty(starts[-1], np.int64), 0.0
+        ranks, nats = np.full(starts[-1], -1), 0.0
         for batch in data.in_batches(lengths, max(1, _ITEMS // int(lengths.max()))):
-            lost, found = judge(self.network_, *data.pad([rows[k] for k in batch]))
+            symbols, steps = data.pad([rows[k] for k in batch])
+            known = (symbols >= self._first) & (np.arange(symbols.shape[1]) < steps[:, None])
+            places = np.argwhere(known)
+            lost, found = self.network_.judge(
+                {"symbols": symbols, "lengths": steps, "places": places}, symbols[known] - self._first
+            )
             nats += lost
-            for k, row in zip(batch, found, strict=True):
-                ranks[starts[k] : starts[k + 1]] = row[: lengths[k]]
+            ranks[starts[batch[places[:, 0]]] + places[:, 1]] = found
         return rank_scores(nats, ranks), ranks
 
     def _shown(self) -> Rows:
@@ -349,9 +364,10 @@ class BlankFiller(SymbolOptions, Task):
     def _guess(
         self, symbols: NDArray[np.int64], blanks: list[Blank], top_k: int, candidates: Sequence[str] | None
     ) -> list[Guesses]:
-        from elman.nn.blank import guess
-
-        scores = guess(self.network_, symbols, [blank.place for blank in blanks])
+        read, places = symbols.copy(), np.array([[0, blank.place] for blank in blanks])
+        read[places[:, 1]] = self._hidden
+        inputs = {"symbols": read[None], "lengths": np.array([len(read)]), "places": places}
+        scores = self.network_.arrays(inputs)["scores"].astype(np.float64)
         guesses = []
         for blank, row in zip(blanks, scores, strict=True):
             fitting = self._fitting(blank, candidates)

@@ -20,7 +20,8 @@ from elman.data.calendar import Frequency
 from elman.data.series import Columns, Covariate, Series
 from elman.data.tables import Table, read_table
 from elman.errors import InputError
-from elman.inspection import Compared, Section
+from elman.inspection import Compared, Inspected, Section
+from elman.inspection.inspected import ROWS
 from elman.options import check, option
 from elman.runfolder import RunFolder
 from elman.tasks import _forecast_report as report
@@ -182,6 +183,22 @@ class Forecaster(SeriesOptions, Task):
                 lines += [_csv(row.values()) for row in own]
                 yield Answer("\n".join(lines), {"series": name, "forecast": own})
 
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """The ends of the first series of the tables; without any, of the training data."""
+        from elman.tasks._inspected import windows
+
+        known = (self._read(list(inputs)) if inputs else self.history_)[:ROWS]
+        places = np.array([[number, len(one)] for number, one in enumerate(known)])
+        steps = np.arange(-self.view_.context, 0)
+        return windows(
+            self.network_,
+            self._predictor.window(Windows(self.view_, known, self.view_.horizon), places),
+            [
+                list(self.view_.frequency.text(self.view_.frequency.times(one.start + len(one) + steps)))
+                for one in known
+            ],
+        )
+
     def save(self, path: str | Path) -> None:
         """Copy the run to a new folder, with what `update` added."""
         super().save(path)
@@ -278,7 +295,9 @@ class Forecaster(SeriesOptions, Task):
                 raise ValueError("no series")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{run.path / 'task.json'}: damaged ({error}).") from error
-        self.network_ = self._with_weights(self._build(), run)
+        self.network_ = self._network(
+            run, self._build, location=self.view_.horizon if self.mode == "direct" else 1
+        )
 
     def _finish(self, run: RunFolder) -> None:
         """Widen the intervals until they held what they promise on the validation origins."""
@@ -317,7 +336,7 @@ class Forecaster(SeriesOptions, Task):
 
     @property
     def _predictor(self) -> Predictor:
-        return Predictor(self.network_, self.view_, self.mode, self.widening_)
+        return Predictor(self.network_, self.view_, self.mode, self.output, self.widening_)
 
     def _reading(
         self, table: Table, columns: Columns, frequency: Frequency | str | None, kinds: dict[str, str] | None

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from elman import data
 from elman.data import Vocabulary
 from elman.errors import InputError
-from elman.inspection import Compared, Section, Text
+from elman.inspection import Compared, Inspected, Section, Text
 from elman.options import check, option
 from elman.runfolder import RunFolder
-from elman.tasks._inputs import Answer, text_groups
+from elman.tasks._inputs import Answer, is_file, text_groups
+from elman.tasks._measuring import measure, measure_windows
 from elman.tasks._ngram import Bigram, Symbols
 from elman.tasks._options import SymbolOptions
 from elman.tasks._sampling import Sampling
 from elman.tasks._task import Data, Scores, Task, sources
 
 if TYPE_CHECKING:
-    from elman.nn.language import LanguageNetwork
+    from elman.nn.language import Continuation, LanguageNetwork
     from elman.train.problem import Loss
 
 ONE_HOT = "one-hot"
@@ -33,6 +35,7 @@ _ROW = 2000
 _JUDGED = 1 << 17  # predictions in the training text that are judged where nothing is held out
 _SCORES = ("perplexity", "bits_per_character", "accuracy")
 _PIECE = 1 << 16
+_WRITTEN = 1000  # symbols of a text that is written to be inspected
 _LOOK = 1 << 20  # symbols within which a text of several lines has a line end
 
 
@@ -125,11 +128,10 @@ class LanguageModel(SymbolOptions, Task):
         how = Guessing(**options)
         check(how)
         self._fitted()
-        from elman.nn.language import Continuation
-
-        guesses = []
+        guesses, reader = [], self.network_.continuation()
         for text in texts:
-            scores = Continuation(self.network_).read(self._read(text, how.unknown))
+            reader.reset()
+            scores = reader.read(self._read(text, how.unknown))
             likely = np.exp(scores - scores.max())
             best = np.argsort(-likely, kind="stable")[: how.top_k]
             guesses.append([(self._spelled(int(k)), float(likely[k] / likely.sum())) for k in best])
@@ -158,6 +160,32 @@ class LanguageModel(SymbolOptions, Task):
         if not hasattr(self, "network_"):
             self._fitted()
         return self._continue(self._read(prompt, how.unknown), how, written=bool(prompt) or self._starts_line)
+
+    def step(self, read: str | int, unknown: Literal["error", "map"] = "error") -> NDArray[np.float64]:
+        """Read on: one symbol by its number in `vocabulary_`, or a text; the state is kept from call to call.
+
+        Returns scores (V,) of the symbol that follows: P(k) = exp(s_k) / sum over j of exp(s_j).
+        """
+        symbols = [read] if isinstance(read, int) else self._read(read, unknown)
+        if not 0 <= min(symbols) <= max(symbols) < len(self.vocabulary_):
+            raise InputError(f"the symbol {read} is out of range, expected 0 to {len(self.vocabulary_) - 1}.")
+        return self._stream.read(symbols)
+
+    def reset(self) -> None:
+        """Forget what `step` has read: the state is zero again."""
+        self._stream.reset()
+
+    @property
+    def state(self) -> dict[str, NDArray[np.float32]]:
+        """What `step` remembers, as arrays (L, 1, H) by name: to be kept, and set again to go on from there."""
+        return self._stream.state
+
+    @state.setter
+    def state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        expected, given = ({n: np.shape(a) for n, a in one.items()} for one in (self.state, state))
+        if given != expected:
+            raise InputError(f"the state has the arrays {given}, expected {expected}.")
+        self._stream.state = state
 
     def baselines(self) -> dict[str, Scores]:
         """Unigram and interpolated bigram, fitted to the training part and judged on the held-out part."""
@@ -215,7 +243,7 @@ class LanguageModel(SymbolOptions, Task):
         if start not in self.vocabulary_.symbols:
             raise InputError(f"{run.path / 'config.json'}: damaged, start_symbol is {start!r}, no symbol.")
         self._start = self.vocabulary_.symbols.index(start)
-        self.network_ = self._with_weights(self._build(), run)
+        self.network_ = self._network(run, self._build, scores=len(self.vocabulary_))
 
     def _final_scores(self, run: RunFolder) -> Scores:
         if self._held_out is not None:
@@ -228,8 +256,6 @@ class LanguageModel(SymbolOptions, Task):
         judged = self._judged_part()
         if self.cut == "stream":
             return self._measure(judged, _rows(judged))
-        from elman.nn.language import measure_windows
-
         nats, correct, count = measure_windows(self.network_, judged, self.sequence_length)
         share = _characters(self.vocabulary_, judged) / (len(judged) - 1)
         return _scores(nats, correct, count, count * share)
@@ -262,7 +288,35 @@ class LanguageModel(SymbolOptions, Task):
         )
         return [f"elman generate {run.path} --length 500", f"elman evaluate {run.path} TEXT", python]
 
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """Pieces of the texts and files, each after a state warmed up on what stands before it; without any, of a text
+        that it writes itself."""
+        from elman.tasks._inspected import pieces
+
+        given = inputs or ["".join(self.generate(length=_WRITTEN))]
+        symbols = np.concatenate([self._symbols_of(word) for word in given])
+        if len(symbols) < 2:
+            raise InputError(
+                f"{given[0]!r}: one symbol, expected at least two: one to read and one to foretell."
+            )
+        names = [self._spelled(k) for k in range(len(self.vocabulary_))]
+        return pieces(self.network_, symbols, names, self.sequence_length)
+
     # --- within
+
+    @property
+    def _stream(self) -> Continuation:
+        """What `step` reads with; it is made anew when the network is another one."""
+        self._fitted()
+        if getattr(self, "_streamed", None) is not self.network_:
+            self._streamed, self._reader = self.network_, self.network_.continuation()
+        return self._reader
+
+    def _symbols_of(self, word: str) -> Symbols:
+        """The symbols of a word of the command line: a file, or a text."""
+        if is_file(word):
+            return self._encode(self.vocabulary_, [word])
+        return self.vocabulary_.encode(word, "error" if self.vocabulary_.unknown_id is None else "map")
 
     def _build(self) -> LanguageNetwork:
         from elman.nn.language import LanguageNetwork
@@ -289,8 +343,6 @@ class LanguageModel(SymbolOptions, Task):
         return self._measure(held_out, _rows(held_out), self._held_out_characters)
 
     def _measure(self, symbols: Symbols, rows: int, characters: int | None = None) -> Scores:
-        from elman.nn.language import measure
-
         nats, correct, count = measure(self.network_, symbols, rows=rows)
         if characters is None:
             characters = _characters(self.vocabulary_, symbols)
@@ -317,10 +369,8 @@ class LanguageModel(SymbolOptions, Task):
 
     def _continue(self, symbols: list[int], how: Sampling, written: bool) -> Iterator[str]:
         """The text after `symbols`; if they are not `written` yet, they come first."""
-        from elman.nn.language import Continuation
-
         rng = np.random.default_rng(how.seed)
-        reader, decoder = Continuation(self.network_), self.vocabulary_.decoder()
+        reader, decoder = self.network_.continuation(), self.vocabulary_.decoder()
         before = "".join(map(decoder.push, symbols))
         if written:
             decoder.finish()  # a syllable that may go on: the prompt shows it already

@@ -17,10 +17,11 @@ from elman.data.coding import WordCoder
 from elman.data.conll import Columns, Sentence, read_conll, split_words
 from elman.data.spans import broken, legal, marked, scheme_of, spans
 from elman.errors import InputError
-from elman.inspection import Compared, Section
+from elman.inspection import Compared, Inspected, Section
 from elman.options import check
 from elman.runfolder import RunFolder
 from elman.tasks import _tagging
+from elman.tasks._chain import Chain, Legal
 from elman.tasks._inputs import Answer, is_file, text_groups
 from elman.tasks._tag_answers import Tagging
 from elman.tasks._tag_options import Answering, ColumnOptions, WordOptions, stored_problem
@@ -28,7 +29,6 @@ from elman.tasks._tagging import Judgement, MostFrequent
 from elman.tasks._task import Data, Scores, Task, sources
 
 if TYPE_CHECKING:
-    import torch
     from numpy.typing import NDArray
 
     from elman.nn.tagger import TaggerNetwork, Words
@@ -115,6 +115,16 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
             for sentence, found in zip(group, decoded, strict=True):
                 values = found.values(of_spans=self.scheme_ is not None)
                 yield Answer(found.in_file(sentence, how.n_best), values)
+
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """The first sentences of the texts and files."""
+        from elman.tasks._inspected import sentences
+
+        files, texts = [x for x in inputs if is_file(x)], [x for x in inputs if not is_file(x)]
+        rows: list[Sequence[str]]
+        rows = [s.words for f in files for s in read_conll(f, self._columns(self._width))]
+        rows += [words for group in text_groups(texts) for words in self._split(group)]
+        return sentences(self.network_, rows, self._batch, self.tags_)
 
     def baselines(self) -> dict[str, Scores]:
         """The most frequent tag of each word in the training part, judged on the held-out part."""
@@ -211,7 +221,7 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
             pairs=None if content["pairs"] is None else [(one, two) for one, two in content["pairs"]],
             lowercase=self.lowercase,
         )
-        self.network_ = self._with_weights(self._build(), run)
+        self.network_ = self._network(run, self._build, scores=len(self.tags_))
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         scores, self._judged_sentences = self._measure(self._held_out or self._training[:_TRAINED])
@@ -330,10 +340,7 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
         if coder.pairs is not None:
             pairs = nn.Embedding(len(coder.pairs) + 1, self.pairs)
         size = self.embedding + 2 * self.pairs + (reader.size if reader else 0)
-        allowed = None
-        if self.scheme_ is not None:
-            begin, follow, end = map(torch.from_numpy, legal(self.tags_, self.scheme_))
-            allowed = begin, follow, end
+        allowed: Any = None if self._legal is None else tuple(map(torch.from_numpy, self._legal))
         rates = (
             None
             if counts is None or not self.word_dropout
@@ -342,11 +349,7 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
         return TaggerNetwork(
             self.recurrent(size, bidirectional=self.bidirectional),
             words=nn.Embedding(len(coder.words), self.embedding),
-            crf=Crf(
-                len(self.tags_),
-                legal=allowed,
-                learned=self.crf,
-            ),
+            crf=Crf(len(self.tags_), legal=allowed, learned=self.crf),
             pairs=pairs,
             characters=reader,
             rates=None if rates is None else torch.from_numpy(rates).float(),
@@ -356,6 +359,11 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
         )
 
     # --- within
+
+    @property
+    def _legal(self) -> Legal | None:
+        """What the scheme allows to begin, follow and end; None: everything."""
+        return None if self.scheme_ is None else legal(self.tags_, self.scheme_)
 
     @property
     def _joint(self) -> str:
@@ -375,24 +383,27 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
         self, sentences: Sequence[Sequence[str]], n: int, truth: Sequence[NDArray[np.int64]] | None
     ) -> tuple[list[Tagging], float]:
         """The n best sequences of tags of each sentence, and -ln P of the true ones, summed, where they are given."""
-        import torch
-
         found: list[Any] = [None] * len(sentences)
-        nats, training = 0.0, self.network_.training
-        self.network_.eval()
-        with torch.inference_mode():
-            for rows in data.in_batches([len(words) for words in sentences], _READ):
-                decoded = self.network_.decode(self._batch([sentences[row] for row in rows]), n)
-                if truth is not None:
-                    nats += float(_nats(self.network_, decoded.emissions, [truth[row] for row in rows]))
-                parts = (part.cpu().numpy() for part in (decoded.paths, decoded.logs, decoded.confidences))
-                for row, paths, logs, shares in zip(rows, *parts, strict=True):
-                    found[row] = self._tagging(sentences[row], paths, logs, shares)
-        self.network_.train(training)
+        nats = 0.0
+        for rows in data.in_batches([len(words) for words in sentences], _READ):
+            inputs = self.coder_.code([sentences[row] for row in rows]).arrays()
+            said = self.network_.arrays(inputs)
+            emissions, lengths = said["scores"].astype(np.float64), inputs["lengths"]
+            chain = Chain.of(len(self.tags_), said, self._legal)
+            if truth is not None:
+                tags = (
+                    data.pad([truth[row] + 1 for row in rows])[0] - 1
+                )  # padding is 0, which -1 makes unknown
+                # without a field, what is learned are the words' own probabilities, whatever is legal
+                judge = chain if self.crf else Chain.of(len(self.tags_), {}, None)
+                nats += judge.nats(emissions, tags, lengths)
+            decoded = chain.decode(emissions, lengths, n)
+            for row, *parts in zip(rows, decoded.paths, decoded.logs, decoded.confidences, strict=True):
+                found[row] = self._tagging(sentences[row], *parts)
         return found, nats
 
     def _tagging(
-        self, words: Sequence[str], paths: NDArray[np.int64], logs: NDArray[Any], shares: NDArray[np.float32]
+        self, words: Sequence[str], paths: NDArray[np.int64], logs: NDArray[Any], shares: NDArray[np.float64]
     ) -> Tagging:
         """What the network says of a sentence: of its paths (n, T) the legal ones."""
         paths, logs = paths[logs > _ILLEGAL, : len(words)], logs[logs > _ILLEGAL]
@@ -401,7 +412,7 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
             [[self.tags_[k] for k in path] for path in paths],
             np.exp(logs).tolist(),
             [round(float(row[k]), 6) for row, k in zip(shares, paths[0], strict=False)],
-            shares[: len(words)],
+            shares[: len(words)].astype(np.float32),
             self._joint,
         )
 
@@ -410,7 +421,7 @@ class SequenceTagger(ColumnOptions, WordOptions, Task):
 
         from elman.nn.tagger import Words
 
-        coded = vars(self.coder_.code(sentences))
+        coded = self.coder_.code(sentences).arrays()
         return Words(**{name: torch.from_numpy(array) for name, array in coded.items()})
 
     def _measure(self, sentences: Sequence[Sentence]) -> tuple[Scores, Judgement]:
@@ -464,8 +475,11 @@ class _Problem:
         if not len(batch):  # more processes than sentences: nothing, that still reaches every weight
             return Loss(torch.stack([p.sum() for p in self.model.parameters()]).sum() * 0, 0)
         emissions = self.model(self._task._batch([self._words[row] for row in batch]))
-        tags = [self._tags[row] for row in batch]
-        return Loss(_nats(self.model, emissions, tags), sum(int((row >= 0).sum()) for row in tags))
+        padded, lengths = data.pad(
+            [self._tags[row] + 1 for row in batch]
+        )  # padding is 0, which -1 makes unknown
+        tags, steps = (torch.from_numpy(array).to(emissions.device) for array in (padded - 1, lengths))
+        return Loss(self.model.nats(emissions, tags, steps), int((padded > 0).sum()))
 
     def validate(self) -> Scores:
         task = self._task
@@ -479,17 +493,6 @@ class _Problem:
         task = self._task
         words = (task._held_out or task._training)[0].words
         return task._decode([words])[0].text(1, show_spans=False)
-
-
-def _nats(network: TaggerNetwork, emissions: torch.Tensor, tags: Sequence[NDArray[np.int64]]) -> torch.Tensor:
-    """-ln P of the tags of a batch, -1 for those that are not known."""
-    import torch
-
-    padded, lengths = data.pad([row + 1 for row in tags])  # padding is 0, which -1 makes unknown
-    device = emissions.device
-    return network.nats(
-        emissions, torch.from_numpy(padded - 1).to(device), torch.from_numpy(lengths).to(device)
-    )
 
 
 TASK = SequenceTagger

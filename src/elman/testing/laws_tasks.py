@@ -10,6 +10,7 @@ from typing import Any
 from elman import tasks
 from elman.errors import InputError
 from elman.runfolder import RunFolder
+from elman.runfolder.folder import FILES
 from elman.tasks import Task
 from elman.train import checkpoint
 
@@ -70,9 +71,9 @@ def resumed_is_uninterrupted(name: str, folder: Path) -> None:
 
 
 def damage_is_told(name: str, folder: Path) -> None:
-    """A run with a file cut short is refused by name, never half loaded."""
+    """A run with a file cut short is refused by name, never half loaded; graph.json is the runtime's to read."""
     task, run = _trained(name, folder)
-    for file in ("vocabulary.json", "characters.json", "task.json", "model.safetensors", "config.json"):
+    for file in {name for name in FILES if name.endswith((".json", ".safetensors"))} - {"graph.json"}:
         path = run / file
         if not path.exists():
             continue

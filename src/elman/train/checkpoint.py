@@ -33,6 +33,7 @@ class Position:
     seconds: float = 0.0  # time spent in training, over all its sessions
     loss_sum: float = 0.0  # loss over the items since the last evaluation, and their number
     items: int = 0
+    clipped: int = 0  # updates since then whose gradient was shortened
     evaluations: int = 0
     best_step: int = 0  # step of the lowest validation loss; meaningless while best_loss is None
     best_loss: float | None = None

@@ -1,4 +1,4 @@
-"""Where a NaN or an infinity came from: the parameter, layer or gradient to name in the message."""
+"""Where a NaN or an infinity came from: the parameter, layer, step, gate or gradient to name in the message."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from elman import cells
+from elman.nn import GRU, LSTM, RNN, Recurrent
 from elman.train.problem import Problem
 
 
@@ -50,14 +52,15 @@ def _watched(model: torch.nn.Module) -> Iterator[list[str]]:
     found: list[str] = []
 
     def watch(name: str, kind: str) -> Any:
-        def look(module: torch.nn.Module, inputs: Any, output: Any) -> None:  # noqa: ARG001
+        def look(module: torch.nn.Module, given: Any, named: dict[str, Any], output: Any) -> None:
             if not _finite(output):
-                found.append(f"{name} ({kind})")
+                inside = not found and isinstance(module, (Recurrent, RNN, LSTM, GRU))
+                found.append(f"{name} ({kind}){_origin(module, given, named) if inside else ''}")
 
         return look
 
     handles = [
-        module.register_forward_hook(watch(name or "model", type(module).__name__))
+        module.register_forward_hook(watch(name or "model", type(module).__name__), with_kwargs=True)
         for name, module in model.named_modules()
     ]
     try:
@@ -65,3 +68,19 @@ def _watched(model: torch.nn.Module) -> Iterator[list[str]]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _origin(layers: Any, given: tuple[Any, ...], named: dict[str, Any]) -> str:
+    """The layer, step and gate, or state, of a stack where it begins: the first of them in the order of computing."""
+    *_, steps = layers.forward(*given, **named, return_states=True)
+    directions = 2 if layers.bidirectional else 1
+    for number, one in enumerate(steps.passes):
+        suffix = cells.suffix(number // directions, number % directions == 1)
+        moments = list(enumerate(one.moments, start=1))
+        for step, moment in reversed(moments) if one.reverse else moments:
+            for kind, values in (("gate", moment.gates), ("state", moment.states)):
+                for name, value in values.items():
+                    if not _finite(value):
+                        row = int((~value.isfinite()).any(1).nonzero()[0]) + 1
+                        return f": {kind} {name} of {suffix.strip('_')} at step {step} of row {row}"
+    return ""

@@ -18,6 +18,7 @@ from elman.train import checkpoint
 from elman.train.checkpoint import Memory, Position
 from elman.train.distributed import World, choose_device
 from elman.train.divergence import cause
+from elman.train.monitor import EVERY, Monitor
 from elman.train.optimizer import Optimizer
 from elman.train.options import TrainingOptions
 from elman.train.problem import Loss, Problem
@@ -141,6 +142,8 @@ class _Trainer:
         self.records: list[dict[str, Any]] = []
         self.board: TensorBoard | None = None
         self.rate = 0.0
+        self.monitor = Monitor(problem.model, self.optimizer)
+        self.seen: dict[str, float] = {}
 
     def _check_length(self) -> None:
         if self.length == 0:
@@ -226,14 +229,18 @@ class _Trainer:
         """One step: loss, gradient, clipping, update."""
         position, optimizer, world = self.position, self.optimizer, self.world
         self.rate = self.schedule.rate(position.step, position.seconds)
-        with self.precision:
+        watched = self._watched()
+        with self.precision, self.monitor.listening() if watched else contextlib.nullcontext():
             loss = self.compute(batch, self.carry)
         count: float = loss.count
         if world.size > 1:
             (count,) = world.sum(count)
         # DistributedDataParallel takes the mean over the processes; the sum is wanted.
         torch.autograd.backward(loss.total * (world.size / max(count, 1)))
+        if watched:
+            self.monitor.before()
         norm = optimizer.clip(self.options.clip_norm)
+        position.clipped += 0 < self.options.clip_norm < norm
         total = loss.total.item()
         if world.size > 1:
             (total,) = world.sum(total)
@@ -242,6 +249,8 @@ class _Trainer:
                 where = cause(self.problem, batch, self.carry, total / max(count, 1))
             self._diverge(f"in step {position.step + 1}: {where}")
         optimizer.step(self.rate)
+        if watched:
+            self.seen = self.monitor.after(norm)
         optimizer.clear()
         position.loss_sum += total
         position.items += int(count)
@@ -250,6 +259,14 @@ class _Trainer:
         self.carry = _detached(loss.carry)
         if position.batch == self.length:
             position.epoch, position.batch, self.carry = position.epoch + 1, 0, None
+
+    def _watched(self) -> bool:
+        """Whether the monitor looks at the update that comes: the steps alone decide, not the clock."""
+        position, options = self.position, self.options
+        step, every = position.step + 1, options.evaluate_every
+        last = max((r["step"] for r in self.records if "gradient_norm" in r), default=0)
+        due = step % every == 0 if every else position.batch + 1 == self.length
+        return self.world.first and step - last >= EVERY and (due or step == options.max_steps)
 
     def _after_update(self) -> str:
         """Evaluate, save and show what is due; gives the reason to end, or nothing."""
@@ -304,7 +321,7 @@ class _Trainer:
         if not math.isfinite(loss):
             self._diverge(f"after step {position.step}: the validation loss is {loss}")
         status = self._status()
-        position.loss_sum, position.items = 0.0, 0
+        position.loss_sum, position.items, position.clipped, self.seen = 0.0, 0, 0, {}
         position.stale += 1
         if position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.best_step, position.stale = loss, position.step, 0
@@ -322,6 +339,7 @@ class _Trainer:
         """Validate, and sample if it is time; torch's random states stay those of the training."""
         position, problem = self.position, self.problem
         pace = self._status().items_per_second
+        updates = max(1, position.step - (self.records[-1]["step"] if self.records else 0))
         gpus = [self.world.device] if self.world.device.type == "cuda" else []
         problem.model.eval()
         with torch.random.fork_rng(gpus), torch.inference_mode(), self.precision:
@@ -337,6 +355,8 @@ class _Trainer:
             "learning_rate": self.rate,
             "items_per_second": round(pace, 1),
             **{name: value for name, value in scores.items() if name != "loss"},
+            **({"clipped": round(position.clipped / updates, 4)} if self.options.clip_norm else {}),
+            **self.seen,
             **({} if sample is None else {"sample": sample}),
         }
 

@@ -1,0 +1,98 @@
+"""Whether a file gives what its graph gives: another system and elman run on the same made-up inputs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from elman import graph as graphs
+from elman.errors import InputError
+from elman.graph import Array, Graph
+
+Run: TypeAlias = Callable[[Mapping[str, Array]], Sequence[Array]]
+"""A model of another system: from inputs by name to the outputs in the graph's order."""
+Refusals: TypeAlias = tuple[type[Exception], ...]
+
+TOLERANCE = 1e-5
+"""Largest difference, relative to the largest number of the output or 1: float32 products in another order."""
+_SIZES = ((1, (1, 64, 512)), (3, (6, 48, 384)))
+"""Batch, and the sizes of all other axes that change: the first with which the graph gives numbers."""
+
+
+def compare(graph: Graph, run: Run, system: str, where: str, refusals: Refusals) -> None:
+    """Raise InputError unless a system gives what `elman.graph.run` gives, on each of some sizes.
+
+    system: its name, for messages. where: the file. refusals: what it raises for a model or inputs it does not take.
+    """
+    for batch, sizes in _SIZES:
+        try:
+            expected, found = _both(graph, run, batch, sizes, (InputError, *refusals))
+        except refusals as error:
+            raise InputError(f"{where}: nothing was written; {system} does not run it: {error}") from error
+        for value, array in zip(graph.outputs, found, strict=True):
+            check(value.name, np.asarray(array), expected[value.name], system, where)
+
+
+def _both(
+    graph: Graph, run: Run, batch: int, sizes: Sequence[int], refusals: Refusals
+) -> tuple[dict[str, Array], Sequence[Array]]:
+    """What elman and the other make of made-up inputs, of the last size if the smaller ones give no numbers."""
+
+    def both(size: int) -> tuple[dict[str, Array], Sequence[Array]]:
+        given = made_up(graph, batch, size)
+        return graphs.run(graph, given), run(given)
+
+    for size in sizes[:-1]:
+        with contextlib.suppress(*refusals):  # the windows of a forecaster, say, have to be longer
+            expected, found = both(size)
+            if all(np.isfinite(array).all() for array in expected.values()):
+                return expected, found
+    return both(sizes[-1])
+
+
+def made_up(graph: Graph, batch: int, size: int) -> dict[str, Array]:
+    """Made-up inputs with axes of that size: numbers about 0, symbols that there are, lengths from 0 on."""
+    rng = np.random.default_rng(size)
+    bounds = dict(_bounds(graph, size))
+    made: dict[str, Array] = {}
+    for value in graph.inputs:
+        shape = [{"batch": batch}.get(axis, size) if isinstance(axis, str) else axis for axis in value.axes]
+        whole = not value.dtype.startswith("float")
+        below = bounds.get(value.name, min(batch, size))
+        numbers = rng.integers(below, size=shape) if whole else rng.normal(size=shape)
+        made[value.name] = np.asarray(numbers, value.dtype)
+    return made
+
+
+def _bounds(graph: Graph, size: int) -> Iterator[tuple[str, int]]:
+    """What integers must stay below: lengths, symbols, and rows of tables."""
+    states = {name for node in graph.nodes if node.op == "Recurrent" for name in node.inputs[2:4]}
+    sequences = [
+        v.axes[:-1] if v.dtype.startswith("float") else v.axes for v in graph.inputs if v.name not in states
+    ]
+    time = min([size, *(axis for axes in sequences for axis in axes if isinstance(axis, int))])
+    for node in graph.nodes:
+        if node.op == "Recurrent":
+            yield node.inputs[1], time + 1
+            if node.inputs[4] in graph.weights:
+                yield node.inputs[0], graph.weights[node.inputs[4]].shape[1]
+        elif node.op == "Gather" and node.inputs[0] in graph.weights:
+            axis = node.attributes.get("axis", 0)
+            assert isinstance(axis, int)
+            yield node.inputs[1], graph.weights[node.inputs[0]].shape[axis]
+
+
+def check(name: str, found: Array, expected: Array, system: str, where: str) -> None:
+    """Raise InputError unless an output is the same."""
+    if found.shape != expected.shape:
+        what = f"of shape {found.shape}, not {expected.shape}"
+    else:
+        apart = np.abs(found - expected.astype(float))[np.isfinite(expected)].max(initial=0)
+        scale = np.abs(expected[np.isfinite(expected)]).max(initial=1)
+        if apart <= TOLERANCE * scale and np.array_equal(np.isfinite(found), np.isfinite(expected)):
+            return
+        what = f"{apart:.3g} away"
+    raise InputError(f"{where}: nothing was written; {system} gives another {name!r} than elman, {what}.")
