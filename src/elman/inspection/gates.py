@@ -11,6 +11,7 @@ from elman.cells import Gate
 from elman.inspection.watching import Layer
 from elman.nn.steps import ENDS
 
+FEWEST = 16  # steps of all rows that must have been read before anything is said to be always so
 STUCK = 0.95
 """Share of all steps in which a unit's gate is shut, or open, to be called stuck."""
 
@@ -23,7 +24,8 @@ class GateUse:
     """A gate of a layer over all rows, steps and units.
 
     shut, open: share of its values below and above the ends of its nonlinearity (`ENDS`); 0 where it has none.
-    stuck_shut, stuck_open: share of the units for which it is so in nearly all steps.
+    stuck_shut, stuck_open: share of the units for which it is so in nearly all steps; 0 where fewer than FEWEST were
+    read.
     """
 
     gate: str
@@ -52,12 +54,12 @@ def _use(gate: Gate, values: Tensor) -> GateUse:
         mean=float(values.double().mean()),
         shut=float(shut.mean()),
         open=float(opened.mean()),
-        stuck_shut=float((shut.mean(0) > STUCK).double().mean()),
-        stuck_open=float((opened.mean(0) > STUCK).double().mean()),
+        stuck_shut=float((shut.mean(0) > STUCK).double().mean()) if len(values) >= FEWEST else 0.0,
+        stuck_open=float((opened.mean(0) > STUCK).double().mean()) if len(values) >= FEWEST else 0.0,
     )
 
 
 def still_units(layer: Layer) -> int:
-    """Units whose state h hardly changes over all rows and steps: whatever is read, they say the same."""
+    """Units whose state h hardly changes over all rows and steps, of which there are FEWEST at least."""
     h = layer.states("h")[layer.inside]
-    return int((h.amax(0) - h.amin(0) < STILL).sum()) if len(h) else 0
+    return int((h.amax(0) - h.amin(0) < STILL).sum()) if len(h) >= FEWEST else 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from elman.options import check, option
-from elman.tasks._sampling import Sampling
+from elman.tasks._sampling import Drawing
 from elman.tasks._writing import Searching
 
 if TYPE_CHECKING:
@@ -17,21 +17,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Talking:
-    """How answers are found."""
+class Talking(Drawing):
+    """How answers are found: by a beam search, or drawn."""
 
     temperature: float = option(
         0.0, "0: the best answer of a beam search; else drawn, scores divided by it", minimum=0
     )
-    top_k: int = option(0, "draw from the K best symbols only; 0: from all", minimum=0, metavar="K")
-    top_p: float = option(
-        1.0,
-        "draw from the fewest symbols that together have probability P",
-        minimum=0,
-        maximum=1,
-        metavar="P",
-    )
-    seed: int | None = option(None, "equal seeds draw equal answers; none: others every time", minimum=0)
     beam_size: int = option(5, "hypotheses of the beam search", minimum=1)
     max_length: int | None = option(
         None, "most symbols [ten more than the longest in training, or than twice the text]", minimum=1
@@ -87,5 +78,4 @@ class Conversation:
             options = Searching(beam_size=how.beam_size, max_length=how.max_length)
             yield self.model.search([text], **vars(options))[0][0].text
             return
-        sampling = Sampling(temperature=how.temperature, top_k=how.top_k, top_p=how.top_p)
-        yield from self.model.draw(text, lambda scores: sampling.choose(scores, self._rng), how.max_length)
+        yield from self.model.draw(text, lambda scores: how.choose(scores, self._rng), how.max_length)

@@ -12,14 +12,13 @@ from elman.options import option
 
 
 @dataclass(kw_only=True)
-class Sampling:
-    """How a text is continued.
+class Drawing:
+    """How a symbol is drawn from scores.
 
-    >>> Sampling(temperature=0).choose(np.array([0.1, 2.0, 1.0]), np.random.default_rng(0))
+    >>> Drawing(temperature=0).choose(np.array([0.1, 2.0, 1.0]), np.random.default_rng(0))
     1
     """
 
-    length: int = option(500, "symbols to write after the prompt", minimum=0)
     temperature: float = option(
         1.0, "scores are divided by it: 0 always takes the best symbol, 1 the model as it is", minimum=0
     )
@@ -32,11 +31,6 @@ class Sampling:
         metavar="P",
     )
     seed: int | None = option(None, "equal seeds write equal texts; none: another text every time", minimum=0)
-    unknown: Literal["error", "map"] = option(
-        "error",
-        "a symbol of the prompt outside the vocabulary: stop, or put the unknown symbol in its place",
-        choices=("error", "map"),
-    )
 
     def choose(self, scores: NDArray[np.float64], rng: np.random.Generator) -> int:
         """One symbol from the scores (V,), logits or log-probabilities; -inf is never chosen."""
@@ -51,3 +45,15 @@ class Sampling:
         return int(
             order[min(int(np.searchsorted(total, rng.random() * total[-1], side="right")), len(total) - 1)]
         )
+
+
+@dataclass(kw_only=True)
+class Sampling(Drawing):
+    """How a text is continued."""
+
+    length: int = option(500, "symbols to write after the prompt", minimum=0)
+    unknown: Literal["error", "map"] = option(
+        "error",
+        "a symbol of the prompt outside the vocabulary: stop, or put the unknown symbol in its place",
+        choices=("error", "map"),
+    )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from elman.data import Vocabulary
+from elman.data import Vocabulary, pad
 from elman.errors import InputError
 from elman.options import check, option
 from elman.tasks._options import ModelOptions
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from elman.nn.decoder import Carried, Decoder
+    from elman.nn.encoder_decoder import EncoderDecoder
 
+_LARGEST = 700.0  # nats whose exponential is a number
 _ATTENTIONS = ("additive", "multiplicative", "location", "none")
 
 
@@ -165,3 +169,33 @@ def spelled(vocabulary: Vocabulary, symbols: Sequence[int], copies: Any = ()) ->
     for copy in copies:
         text = text.replace(mark, copy, 1)
     return text
+
+
+def padded(rows: Sequence[Any], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows (t,) or (t, F) as one tensor, and their lengths."""
+    import torch
+
+    array, lengths = pad(rows)
+    return torch.from_numpy(array).to(device), torch.from_numpy(lengths).to(device)
+
+
+def next_symbol_scores(
+    network: EncoderDecoder, batches: Iterable[Sequence[torch.Tensor]]
+) -> dict[str, float]:
+    """Scores of the next symbol, all those before it known, outside of training.
+
+    batches: what `network.count` takes.
+    """
+    import torch
+
+    nats, right, count = 0.0, 0, 0
+    training = network.training
+    network.eval()
+    with torch.inference_mode():
+        for given in batches:
+            lost, guessed, items = network.count(*given)
+            nats, right, count = nats + float(lost), right + int(guessed), count + items
+    network.train(training)
+    loss = nats / count
+    perplexity = math.exp(loss) if loss < _LARGEST else math.inf
+    return {"loss": loss, "perplexity": perplexity, "accuracy": right / count}

@@ -37,7 +37,7 @@ from elman.tasks._inputs import Answer, text_groups
 from elman.tasks._options import SymbolOptions
 from elman.tasks._task import Data, Scores, Task, sources
 from elman.tasks._text_scores import signatures
-from elman.tasks._writing import Beam, DecoderOptions, Written, write
+from elman.tasks._writing import Beam, DecoderOptions, Written, next_symbol_scores, padded, write
 
 if TYPE_CHECKING:
     import torch
@@ -337,15 +337,10 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
         if self.sight_.features is None:
             cells = torch.full((len(pictures),), math.prod(self._grid), device=device)
             return torch.from_numpy(np.stack(pictures)).to(device), cells
-        vectors, lengths = (torch.from_numpy(part).to(device) for part in data.pad(pictures))
-        return vectors, lengths
+        return padded(pictures, device)
 
     def _told(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        device = self.network_.decoder.bias.device
-        symbols, lengths = (torch.from_numpy(part).to(device) for part in data.pad(rows))
-        return symbols, lengths
+        return padded(rows, self.network_.decoder.bias.device)
 
     def _begin(self, pictures: Sequence[Array]) -> Carried:
         """The decoder before its first symbol, with these images read."""
@@ -368,24 +363,11 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
         return found
 
     def _losses(self, captions: Captions, rows: Rows) -> Scores:
-        """Scores of the next symbol, all those before it known."""
-        import torch
-
-        nats, right, count = 0.0, 0, 0
-        training = self.network_.training
-        self.network_.eval()
-        with torch.inference_mode():
-            for batch in data.in_batches(list(map(len, rows)), _READ):
-                seen = self._seen([captions.pictures[k] for k in batch])
-                lost, guessed, items = self.network_.count(*seen, *self._told([rows[k] for k in batch]))
-                nats, right, count = nats + float(lost), right + int(guessed), count + items
-        self.network_.train(training)
-        loss = nats / count
-        return {
-            "loss": loss,
-            "perplexity": math.exp(loss) if loss < 700 else math.inf,
-            "accuracy": right / count,
-        }
+        given = (
+            (*self._seen([captions.pictures[k] for k in batch]), *self._told([rows[k] for k in batch]))
+            for batch in data.in_batches(list(map(len, rows)), _READ)
+        )
+        return next_symbol_scores(self.network_, given)
 
     def _described(self, captions: Captions, how: Beam) -> tuple[Scores, list[Written]]:
         """Scores of the best captions of the different images, and these."""

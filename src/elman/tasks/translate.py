@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,16 @@ from elman.tasks._pairs import PairOptions, Pairs, read_pairs
 from elman.tasks._task import Data, Scores, Task, sources
 from elman.tasks._text_scores import nearest, signatures, text_scores
 from elman.tasks._translate_problem import TranslationProblem, padding
-from elman.tasks._writing import DecoderOptions, Searching, Written, forbidden, spelled, write
+from elman.tasks._writing import (
+    DecoderOptions,
+    Searching,
+    Written,
+    forbidden,
+    next_symbol_scores,
+    padded,
+    spelled,
+    write,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -354,11 +362,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             return self.network_.begin(*self._tensors(rows))
 
     def _tensors(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        device = self.network_.decoder.bias.device
-        symbols, lengths = (torch.from_numpy(part).to(device) for part in data.pad(rows))
-        return symbols, lengths
+        return padded(rows, self.network_.decoder.bias.device)
 
     def _limit(self, row: NDArray[np.int64]) -> int:
         return max(self._longest, 2 * len(row)) + _LONGER
@@ -383,27 +387,11 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         return found
 
     def _losses(self, read: Rows, written: Rows) -> Scores:
-        """Scores of the next symbol, all those before it known."""
-        import torch
-
-        nats, right, count = 0.0, 0, 0
-        training = self.network_.training
-        self.network_.eval()
-        with torch.inference_mode():
-            for batch in data.in_batches(list(map(len, written)), _READ):
-                given = (
-                    *self._tensors([read[k] for k in batch]),
-                    *self._tensors([written[k] for k in batch]),
-                )
-                lost, guessed, items = self.network_.count(*given)
-                nats, right, count = nats + float(lost), right + int(guessed), count + items
-        self.network_.train(training)
-        loss = nats / count
-        return {
-            "loss": loss,
-            "perplexity": math.exp(loss) if loss < 700 else math.inf,
-            "accuracy": right / count,
-        }
+        given = (
+            (*self._tensors([read[k] for k in batch]), *self._tensors([written[k] for k in batch]))
+            for batch in data.in_batches(list(map(len, written)), _READ)
+        )
+        return next_symbol_scores(self.network_, given)
 
     def _answered(self, asked: dict[str, list[str]], how: Searching) -> tuple[Scores, list[Written]]:
         """Scores of the best answers to some sources, and the answers."""
