@@ -60,9 +60,13 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Equal to the bit: best weights, all of the last state, metrics."""
+    """Equal to the bit: best weights, all of the last state, metrics, weights kept on the way."""
     assert records(one) == records(other)
-    for name in ("model.safetensors", "checkpoint/last.safetensors"):
+    kept = [
+        sorted(f"snapshots/{file.name}" for file in (run / "snapshots").iterdir()) for run in (one, other)
+    ]
+    assert kept[0] == kept[1]
+    for name in ("model.safetensors", "checkpoint/last.safetensors", *kept[0]):
         assert_same(tensors(one, name), tensors(other, name))
 
 

@@ -34,6 +34,7 @@ ELSEWHERE = {  # tested there
     "patience": "test_stops",
     "evaluate_every": "test_stops",
     "checkpoint_seconds": "test_resume",
+    "snapshots": "test_snapshots",
     "device": "below",
     "threads": "below",
     "batch_size": "the data's business",

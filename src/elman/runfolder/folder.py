@@ -21,7 +21,7 @@ from elman.runfolder import check, disk
 
 # What belongs to a run. Overwriting removes these and nothing else; the configuration last, because a folder is
 # known as a run by it.
-FOLDERS = ("checkpoint", "tensorboard")
+FOLDERS = ("checkpoint", "snapshots", "tensorboard")
 FILES = (
     "model.safetensors",
     "graph.json",
@@ -130,6 +130,11 @@ class RunFolder:
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
+
+    def remove(self, name: str) -> None:
+        """Take a file away, if it is there."""
+        with disk.guard(self.path / name, "remove"):
+            (self.path / name).unlink(missing_ok=True)
 
     def _present(self, name: str) -> Path:
         if not self.has(name):

@@ -196,14 +196,16 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         shutil.copytree(self._fitted().path, RunFolder.create(path).path, dirs_exist_ok=True)
 
     @classmethod
-    def load(cls, path: str | Path, *, network: Opening | None = None) -> Self:
-        """The estimator of a run folder, with its best weights.
+    def load(cls, path: str | Path, *, step: int | None = None, network: Opening | None = None) -> Self:
+        """The estimator of a run folder, with its best weights, or with those that it had after `step` updates.
+
+        Thresholds and the like that were found with the best weights stay as they are.
 
         network: makes `network_`, of the run and the sizes its outputs must have by name; None: it is torch's.
         """
         run = RunFolder.open(path)
         task = cls(**stored_options(cls, run))
-        task._opened_by(network)
+        task._opened_by(network, step)
         try:
             task.check()
         except InputError as error:
@@ -235,17 +237,18 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
         return run
 
     def _with_weights(self, network: _Network, run: RunFolder) -> _Network:
-        """A network with the best weights of a run, ready for use: on a GPU if there is one and `device` allows."""
+        """A network with the weights `load` asks for, ready for use: on a GPU if there is one and `device` allows."""
         from elman import train
+        from elman.train import snapshots
 
-        train.load_weights(network, run)
+        train.load_weights(network, run, snapshots.file_of(run, self._step))
         return network.to(train.choose_device("cpu" if self.device == "cpu" else "auto")).eval()
 
-    def _opened_by(self, network: Opening | None) -> None:
-        self._opening = network
+    def _opened_by(self, network: Opening | None, step: int | None) -> None:
+        self._opening, self._step = network, step
 
     def _network(self, run: RunFolder, build: Callable[[], _Network], **sizes: int) -> _Network:
-        """For `_restore`: the network with the best weights of a run, the one `build` makes or what `load` was told to
+        """For `_restore`: the network with weights of a run, the one `build` makes or what `load` was told to
         open. sizes: of the last axes of its outputs, by name."""
         if self._opening is None:
             return self._with_weights(build(), run)
@@ -309,7 +312,8 @@ def stored_options(task: type[Task], run: RunFolder) -> dict[str, Any]:
     config, where = run.read_config(), run.path / "config.json"
     if config["task"] != task.name:
         raise InputError(f"{where}: a run of the task {config['task']!r}, expected {task.name!r}.")
-    missing = {field.name for _, group in option_groups(task) for field in group} - set(config["options"])
+    known = {f.name for _, group in option_groups(task) for f in group if not f.metadata["steering"]}
+    missing = known - set(config["options"])
     if missing:
         raise InputError(f"{where}: damaged, the option {min(missing)} is missing.")
     return from_text(task, config["options"], lambda name: f"{where}: {name}")

@@ -14,7 +14,7 @@ import torch
 
 from elman.errors import InputError
 from elman.runfolder import RunFolder
-from elman.train import checkpoint
+from elman.train import checkpoint, snapshots
 from elman.train.checkpoint import Memory, Position
 from elman.train.distributed import World, choose_device
 from elman.train.divergence import cause
@@ -170,6 +170,10 @@ class _Trainer:
             self.run.truncate_metrics(self.position.metrics_bytes)
             self.records = self.run.metrics()
             self.board = TensorBoard(self.run, self.records)
+            if content is None:
+                snapshots.keep(self.run, self.problem.model, self.records, self.options.snapshots)
+            else:
+                snapshots.thin(self.run, self.records, self.options.snapshots)
         self.records = self.world.from_first(self.records)
         now = time.perf_counter()
         self.started = now - self.position.seconds
@@ -284,6 +288,9 @@ class _Trainer:
             self._evaluate(last=bool(ended))
             ended = ended or self._ended()
             save = save or position.evaluations == 1
+            if self.world.first:
+                last = bool(ended) and position.best_step != position.step  # else it is the result itself
+                snapshots.keep(self.run, self.problem.model, self.records, options.snapshots, last=last)
         if ended or save or interrupted:
             self._save()
         if interrupted and not ended:

@@ -69,6 +69,12 @@ class TrainingOptions:
         minimum=0,
         steering=True,
     )
+    snapshots: int = option(
+        6,
+        "weights kept on the way for elman inspect: those at the begin and of evaluations 1, 2, 4, ... (0: none)",
+        minimum=0,
+        steering=True,
+    )
     seed: int = option(0, "seed of weights, batches and dropout", minimum=0)
     device: str = option(
         "auto",
