@@ -60,14 +60,14 @@ def predict(run: str | Path, inputs: Sequence[str], **options: Any) -> Iterator[
     return task.answers(inputs, **options)
 
 
-def generate(run: str | Path, prompt: str = "", **sampling: Any) -> Iterator[str]:
-    """A text continued by a run, piece by piece; `sampling` as for `LanguageModel.generate`."""
+def generate(run: str | Path, prompt: str = "", **sampling: Any) -> Iterator[Iterator[str]]:
+    """A text continued by a run, as often as asked, piece by piece; `sampling` as for `LanguageModel.generate`."""
     model = load(run)
     if not isinstance(model, LanguageModel):
         raise InputError(
             f"{run}: a run of the task {model.name!r}, which writes no text; expected a language-model."
         )
-    return model.generate(prompt, **sampling)
+    return model.samples(prompt, **sampling)
 
 
 def converse(run: str | Path, **talking: Any) -> Conversation:

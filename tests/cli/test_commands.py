@@ -85,6 +85,27 @@ def test_train_evaluate_generate(elman: Elman, text: Path, tmp_path: Path) -> No
     )
 
 
+def test_texts_that_stand_alone(elman: Elman, tmp_path: Path) -> None:
+    rows = "".join(f"{'ka' * (1 + k % 3)}{'ao'[k % 2]},{'xy'[k % 2]},{k}\n" for k in range(60))
+    (tmp_path / "names.csv").write_text(f"name,kind,year\n{rows}", encoding="utf-8")
+    columns = ("--text-column", "name", "--condition-column", "kind,year")
+    told = only_json(elman("train", "language-model", "names.csv", "--json", *columns, *SMALL))
+    assert set(told["scores"]) == {"model", "bigram of the label", "bigram", "unigram"}  # type: ignore[call-overload]
+    asked = ("generate", told["run"], "--condition", "x,20", "--count", "3", "--prompt", "ka", "--seed", "1")
+    texts = only_json(elman(*asked, "--json"))["texts"]
+    assert len(texts) == 3  # type: ignore[arg-type]
+    assert elman(*asked).out == "".join(f"ka{text}\n" for text in texts)  # type: ignore[attr-defined]
+    (following,) = only_json(elman("predict", told["run"], "ka", "--condition", "y,3", "--json"))[
+        "predictions"
+    ]  # type: ignore[misc]
+    assert sum(each["probability"] for each in following["next"]) > 0.9
+    assert only_json(elman("evaluate", told["run"], "names.csv", "--json"))["loss"] > 0  # type: ignore[operator]
+    for flags, message in ((("--condition", "z,3"), "'z' was not there"), ((), "say which with condition")):
+        refused = elman("generate", told["run"], *flags)
+        assert refused.code == 2
+        assert message in refused.err
+
+
 def test_quiet_and_progress(elman: Elman, text: Path) -> None:
     loud, quiet = (elman("train", "language-model", text, *SMALL, *flags) for flags in ((), ("--quiet",)))
     assert "train_loss" in loud.err

@@ -11,10 +11,16 @@ import pytest
 
 from elman import tasks
 from elman.tasks import Task
+from tests.tasks import named_rows
 
 OPTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "language-model": ("language-model", {"num_layers": 2}),
     "language-model-tied": ("language-model", {"cell": "gru", "embedding": 6, "tie_weights": True}),
+    "language-model-rows": ("language-model", {"text_column": "name", "condition_column": "language,year"}),
+    "language-model-rows-embedded": (
+        "language-model",
+        {"text_column": "name", "embedding": 6, "cell": "gru"},
+    ),
     "classify": ("classify", {"ngrams": 3, "pooling": "attention"}),
     "regress": ("regress", {"cell": "rnn", "pooling": "last", "bidirectional": False}),
     "tag": ("tag", {"crf": True, "characters": True, "pairs": 4}),
@@ -44,9 +50,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained
         if name not in made:
             kind, options = OPTIONS[name]
             folder = tmp_path_factory.mktemp(name)
-            files, reading = tasks.get(kind).example(folder)
+            rows = "text_column" in options
+            files, reading = (named_rows if rows else tasks.get(kind)).example(folder)
             small = {"hidden_size": 6, "batch_size": 8, "max_steps": 12, "threads": 1}
-            task = tasks.get(kind)(**{**small, **reading, **options})
+            task = tasks.get(kind)(**{**small, **({} if rows else reading), **options})
             task.fit(files, out=folder / "run")
             made[name] = Trained(folder / "run", task, [str(file) for file in files])
         return made[name]

@@ -88,8 +88,10 @@ for run, files in json.load(open(sys.argv[1])):
     answers = [answer.values for answer in model.answers(files)]
     told.append([answers, model.evaluate(files)])
     if model.name == "language-model":
-        "".join(model.generate("river", length=20, seed=1))
-        model.step("river")
+        condition = model.conditions_ and model.conditions_.example()
+        "".join(model.generate("ka" if model.by_rows else "river", length=20, seed=1, condition=condition))
+        model.reset(condition)
+        model.step("ka" if model.by_rows else "river")
 json.dump(told, open(sys.argv[2], "w"))
 assert "torch" not in sys.modules
 """

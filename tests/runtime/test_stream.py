@@ -39,6 +39,20 @@ def test_steps_are_the_rows_of_the_whole(name: str, trained: Give) -> None:
         np.testing.assert_allclose(one.step(text), whole[-1], rtol=0, atol=1e-5)
 
 
+def test_texts_that_stand_alone_are_written_alike(trained: Give) -> None:
+    """One-hot symbols beside a condition, and vectors without one: what torch writes and what it says of each step."""
+    for name, condition in (("language-model-rows", "oa,1950"), ("language-model-rows-embedded", None)):
+        torchs, plain = both(trained(name))
+        how: dict[str, Any] = {"count": 4, "seed": 1, "length": 30, "condition": condition}
+        assert "".join(plain.generate("k", **how)) == "".join(torchs.generate("k", **how))
+        scores = []
+        for one in (torchs, plain):
+            one.reset(condition)
+            scores.append([one.step(piece) for piece in ("", "ka", "m")])
+        np.testing.assert_allclose(*scores, rtol=0, atol=1e-5)
+        assert len(scores[0][0]) == len(torchs.vocabulary_) + 1
+
+
 @MODELS
 def test_a_state_is_kept_as_arrays_and_set_again(name: str, trained: Give, tmp_path: Path) -> None:
     torchs, plain = both(trained(name))

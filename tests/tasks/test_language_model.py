@@ -15,7 +15,7 @@ import elman
 from elman import data, reference
 from elman.data import Vocabulary
 from elman.errors import InputError
-from elman.tasks import language_model
+from elman.tasks import _language_text
 from elman.tasks.language_model import LanguageModel
 
 SENTENCES = ("나는 물을 마신다.\n", "the river runs.\n", "강은 바다로 간다.\n", "a sea is wide.\n")
@@ -160,11 +160,14 @@ def test_nothing_held_out(text: Path) -> None:
 def test_a_long_training_text_is_judged_at_its_end(
     text: Path, cut: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "_JUDGED", 300)
+    monkeypatch.setattr(_language_text, "_JUDGED", 300)
     model = fitted(text, validation=0, cut=cut)
     page = (model._fitted().path / "report.html").read_text(encoding="utf-8")
     part = 300 if cut == "stream" else 30
-    assert f"On the last {part} of {len(model._training):,} training symbols: nothing was held out." in page
+    assert (
+        f"On the last {part} of {len(model._material.training):,} training symbols: nothing was held out."
+        in page
+    )
 
 
 def test_large_texts_are_read_from_their_file(
@@ -175,7 +178,7 @@ def test_large_texts_are_read_from_their_file(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(data, "encode_corpus", functools.partial(data.encode_corpus, memory_limit=0))
     large = fitted(text)
-    assert isinstance(large._training.base, np.memmap)
+    assert isinstance(large._material.training.base, np.memmap)
     assert large.scores_ == small.scores_
 
 
@@ -184,14 +187,14 @@ def test_validation_file(text: Path, tmp_path: Path) -> None:
     other.write_text(SENTENCES[1] * 5, encoding="utf-8")
     model = LanguageModel(**SMALL).fit(text, validation=str(other))
     assert model.scores_["model"]["loss"] == pytest.approx(model.evaluate(other)["loss"], rel=1e-5)
-    assert len(model._training) == len(encoded(model, text))
+    assert len(model._material.training) == len(encoded(model, text))
 
 
 def test_training_carries_the_state_along_each_row(text: Path) -> None:
     """At learning rate 0 the figures of an epoch are those of the first weights on rows read from end to end."""
     model = fitted(text, learning_rate=0, epochs=1, max_steps=None)
-    rows = len(model._training[:-1]) // 4
-    symbols = np.asarray(model._training[: 4 * rows + 1]).astype(int)
+    rows = len(model._material.training[:-1]) // 4
+    symbols = np.asarray(model._material.training[: 4 * rows + 1]).astype(int)
     logs = np.stack([numpy_scores(model, symbols[rows * b : rows * (b + 1)]) for b in range(4)])
     targets = symbols[1:].reshape(4, rows)
     nats = -np.take_along_axis(logs, targets[..., None], 2).mean()

@@ -53,6 +53,7 @@ def test_groups_hold_every_option_once() -> None:
     groups = dict(option_groups(LanguageModel))
     assert list(groups) == [
         "language model options",
+        "row options",
         "symbol options",
         "data options",
         "model options",

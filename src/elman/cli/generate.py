@@ -21,11 +21,13 @@ def run(arguments: Sequence[str]) -> int:
     from elman import api
 
     output = Output(given)
-    pieces = api.generate(given.run, given.prompt, **read_options(Sampling, given))
+    samples = api.generate(given.run, given.prompt, **read_options(Sampling, given))
     if output.json:
-        text = "".join(pieces)
-        output.result({"run": given.run, "prompt": given.prompt, "text": text}, text)
+        texts = ["".join(pieces) for pieces in samples]
+        values = {"run": given.run, "prompt": given.prompt, "text": texts[0], "texts": texts}
+        output.result(values, "\n".join(texts))
         return 0
-    for piece in itertools.chain([given.prompt], pieces, ["\n"]):
-        write(piece)
+    for pieces in samples:
+        for piece in itertools.chain([given.prompt], pieces, ["\n"]):
+            write(piece)
     return 0

@@ -54,7 +54,9 @@ class TextProgram(RunProgram):
     def __init__(self, run: RunFolder, sizes: Mapping[str, int]) -> None:
         super().__init__(run, sizes)
         try:
-            self.continuation().read([0])
+            axes = {value.name: value.axes for value in self._graph.inputs}
+            size = axes["condition"][1] if "condition" in axes else None
+            self.continuation(None if size is None else np.zeros(int(size), np.float32)).read([0])
         except (KeyError, ValueError, StopIteration) as error:
             raise InputError(f"{run.path / STRUCTURE}: damaged or of another model ({error!r}).") from error
 
@@ -64,10 +66,14 @@ class TextProgram(RunProgram):
         return int(self._graph.outputs[0].axes[-1])
 
     def counted(
-        self, symbols: Array, targets: Array, state: Mapping[str, Array] | None = None
+        self,
+        symbols: Array,
+        targets: Array,
+        state: Mapping[str, Array] | None = None,
+        condition: Array | None = None,
     ) -> tuple[float, int, dict[str, Array]]:
         """Sum of -ln P in nats and right guesses over the targets (B, T), -1 none, and the state at the end."""
-        scores, after = self._read(symbols, state)
+        scores, after = self._read(symbols, state, condition)
         wanted = targets >= 0
         scores = scores[wanted]
         own = np.take_along_axis(scores, targets[wanted][:, None], 1)[:, 0]
@@ -86,13 +92,17 @@ class TextProgram(RunProgram):
             part[:, 0] = 0
         return state
 
-    def continuation(self) -> Continuation:
-        """What reads symbols one after the other, from state zero."""
-        return Continuation(self._graph)
+    def continuation(self, condition: Array | None = None) -> Continuation:
+        """What reads symbols one after the other, from state zero; condition: (F,)."""
+        return Continuation(self._graph, condition)
 
-    def _read(self, symbols: Array, state: Mapping[str, Array] | None) -> tuple[Array, dict[str, Array]]:
-        before = {f"{name}_0": part for name, part in (state or {}).items()}
-        found = self._run({"symbols": symbols, **before})
+    def _read(
+        self, symbols: Array, state: Mapping[str, Array] | None, condition: Array | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        given = {f"{name}_0": part for name, part in (state or {}).items()}
+        if condition is not None:
+            given["condition"] = condition
+        found = self._run({"symbols": symbols, **given})
         return found.pop("scores"), {name.removesuffix("_n"): part for name, part in found.items()}
 
 
@@ -110,14 +120,17 @@ class BlankProgram(RunProgram):
 class Continuation:
     """Reads symbols one after the other and keeps its state: `elman.kernels.Stream`, and the output behind it."""
 
-    def __init__(self, described: graph.Graph) -> None:
+    def __init__(self, described: graph.Graph, condition: Array | None = None) -> None:
         weights = described.weights
         layers = {n.removeprefix("recurrent."): w for n, w in weights.items() if n.startswith("recurrent.")}
         cell = next(str(node.attributes["cell"]) for node in described.nodes if node.op == "Recurrent")
-        self._embedding = weights.get("embedding.weight")
-        self._stream = Stream(cell, layers, symbols=self._embedding is None)
-        self._weight = weights.get("output.weight", self._embedding)
+        self._vectors = embedding = weights.get("embedding.weight")
+        self._weight = weights.get("output.weight", embedding)
         self._bias = weights["output.bias"]
+        if condition is not None:
+            vectors = np.eye(len(self._bias), dtype=np.float32) if embedding is None else embedding
+            self._vectors = np.hstack([vectors, np.tile(condition, (len(vectors), 1))])
+        self._stream = Stream(cell, layers, symbols=self._vectors is None)
 
     def reset(self) -> None:
         """Begin again, from state zero."""
@@ -125,9 +138,9 @@ class Continuation:
 
     def read(self, symbols: Sequence[int]) -> NDArray[np.float64]:
         """Read at least one symbol; returns the scores (V,) of what follows, float64."""
-        step, embedding = self._stream.step, self._embedding
+        step, vectors = self._stream.step, self._vectors
         for symbol in symbols:
-            output = step(symbol if embedding is None else embedding[symbol])
+            output = step(symbol if vectors is None else vectors[symbol])
         scores: NDArray[np.float64] = (self._weight @ output + self._bias).astype(np.float64)
         return scores
 

@@ -17,6 +17,7 @@ from elman.nn.blank import BlankNetwork
 from elman.nn.forecaster import ForecastNetwork, Law, Member, Window
 from elman.nn.language import LanguageNetwork, Symbols, warm
 from elman.nn.tagger import TaggerNetwork, Words
+from elman.tasks._measuring import marked
 
 _PIECE = 400  # symbols of a piece
 _SCORES = 1 << 24  # scores of a reading
@@ -70,6 +71,39 @@ def _pieces(
         answers=names,
         window=window,
         fewer=fewer,
+    )
+
+
+def single_texts(
+    network: LanguageNetwork,
+    texts: Sequence[Symbols],
+    conditions: NDArray[np.float32] | None,
+    names: Sequence[str],
+    window: int,
+) -> Inspected:
+    """Texts that stand alone, each read from the mark before it on; names: of all symbols, the mark last."""
+    texts = texts[: few([len(text) + 1 for text in texts])]
+    device = network.output.weight.device
+    symbols, targets = (torch.from_numpy(part).to(device) for part in marked(texts, len(names) - 1))
+    lengths = (targets >= 0).sum(1)
+    condition = None if conditions is None else torch.from_numpy(conditions[: len(texts)]).to(device)
+    network.eval()
+
+    def read() -> Tensor:
+        scores: Tensor = network(symbols, None, condition, lengths)[0]
+        return scores
+
+    def loss(scores: Tensor) -> Tensor:
+        return F.cross_entropy(scores.transpose(1, 2), targets, ignore_index=-1, reduction="none")
+
+    return Inspected(
+        network,
+        read,
+        loss,
+        "the loss of the next symbol",
+        [[names[-1], *(names[k] for k in text)] for text in texts],
+        answers=names,
+        window=window,
     )
 
 

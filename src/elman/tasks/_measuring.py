@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from elman.data import in_batches, pad
+
 Symbols: TypeAlias = NDArray[Any]
 States: TypeAlias = Mapping[str, Any]
 
 _SCORES = 1 << 24  # scores held at once while measuring
+_TOGETHER = 256  # texts that are read side by side
 
 
 class Measured(Protocol):
@@ -21,7 +24,11 @@ class Measured(Protocol):
     def vocabulary_size(self) -> int: ...
 
     def counted(
-        self, symbols: Symbols, targets: Symbols, state: States | None = None
+        self,
+        symbols: Symbols,
+        targets: Symbols,
+        state: States | None = None,
+        condition: NDArray[np.float32] | None = None,
     ) -> tuple[Any, Any, States]:
         """Sum of -ln P in nats and right guesses over the targets (B, T), -1 none, and the state at the end."""
 
@@ -64,3 +71,32 @@ def measure_windows(network: Measured, text: Symbols, length: int) -> tuple[floa
         lost, guessed, _ = network.counted(part[:, :-1], part[:, 1:])
         nats, right = nats + lost, right + guessed
     return float(nats), int(right), len(windows) * length
+
+
+def measure_rows(
+    network: Measured, rows: Sequence[Symbols], conditions: NDArray[np.float32] | None = None
+) -> tuple[float, int, int]:
+    """The sums of `measure` over texts that stand alone, with their ends; conditions: (N, F) of each text."""
+    nats, right = 0.0, 0
+    for batch in in_batches([len(row) for row in rows], _TOGETHER):
+        inputs, targets = marked([rows[k] for k in batch], network.vocabulary_size - 1)
+        beside = None if conditions is None else conditions[batch]
+        state: States | None = None
+        step = max(1, _SCORES // (len(batch) * network.vocabulary_size))
+        for at in range(0, inputs.shape[1], step):
+            read, wanted = (np.ascontiguousarray(side[:, at : at + step]) for side in (inputs, targets))
+            lost, guessed, state = network.counted(read, wanted, state, beside)
+            nats, right = nats + lost, right + guessed
+    return float(nats), int(right), sum(len(row) + 1 for row in rows)
+
+
+def marked(rows: Sequence[Symbols], mark: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """What is read of texts and what follows each step, (B, T + 1): the mark before a text, and behind it; -1 in the
+    padding.
+
+    >>> [part.tolist() for part in marked([np.array([1, 2]), np.array([0])], 9)]
+    [[[9, 1, 2], [9, 0, 0]], [[1, 2, 9], [0, 9, -1]]]
+    """
+    inputs, _ = pad([np.r_[mark, row] for row in rows], np.int64)
+    targets, _ = pad([np.r_[row, mark] + 1 for row in rows], np.int64)
+    return inputs, targets - 1

@@ -51,7 +51,12 @@ class Drawing:
 class Sampling(Drawing):
     """How a text is continued."""
 
-    length: int = option(500, "symbols to write after the prompt", minimum=0)
+    length: int = option(500, "symbols to write after the prompt, at most", minimum=0)
+    count: int = option(1, "how many texts", minimum=1)
+    condition: str | None = option(
+        None, "what texts are written from, in a model trained so: values of its columns, with commas [none]",
+        metavar="VALUES",
+    )  # fmt: skip
     unknown: Literal["error", "map"] = option(
         "error",
         "a symbol of the prompt outside the vocabulary: stop, or put the unknown symbol in its place",

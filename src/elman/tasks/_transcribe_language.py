@@ -43,7 +43,11 @@ class SymbolLanguage:
                     f"{name}: has never seen {symbol!r}, which texts are written with; train it on texts that have it."
                 )
             self._ids.append(found)
-        self._end = ids.get("\n")
+        if model.conditions_ is not None:
+            raise InputError(
+                f"{name}: writes from a condition, which a sound does not have; train one without."
+            )
+        self._end = len(theirs) if model.by_rows else ids.get("\n")
         self._start = model._start
         self._network: LanguageNetwork = model.network_
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,35 +15,39 @@ from numpy.typing import NDArray
 from elman import data
 from elman.data import Vocabulary
 from elman.errors import InputError
-from elman.inspection import Compared, Inspected, Section, Text
+from elman.inspection import Compared, Inspected, Section
+from elman.inspection.inspected import ROWS
 from elman.options import check, option
 from elman.runfolder import RunFolder
+from elman.tasks._conditions import Conditions, Floats
+from elman.tasks._examples import TABLES
 from elman.tasks._inputs import Answer, is_file, text_groups
-from elman.tasks._measuring import measure, measure_windows
-from elman.tasks._ngram import Bigram, Symbols
+from elman.tasks._language_rows import (
+    RowOptions,
+    RowProblem,
+    RowTexts,
+    SingleTexts,
+    read_row_texts,
+    row_scores,
+)
+from elman.tasks._language_text import RunningText, TextProblem, text_scores
+from elman.tasks._ngram import Symbols
 from elman.tasks._options import SymbolOptions
 from elman.tasks._sampling import Sampling
 from elman.tasks._task import Data, Scores, Task, sources
 
 if TYPE_CHECKING:
     from elman.nn.language import Continuation, LanguageNetwork
-    from elman.train.problem import Loss
 
 ONE_HOT = "one-hot"
-_ROWS = 64  # rows that validation reads side by side, and the symbols each must have to be worth it
-_ROW = 2000
-_JUDGED = 1 << 17  # predictions in the training text that are judged where nothing is held out
-_SCORES = ("perplexity", "bits_per_character", "accuracy")
-_PIECE = 1 << 16
 _WRITTEN = 1000  # symbols of a text that is written to be inspected
-_LOOK = 1 << 20  # symbols within which a text of several lines has a line end
 
 
 @dataclass(kw_only=True)
 class Reading:
     """How a text is read."""
 
-    rows: int = option(1, "parts of the text read side by side, faster; 1: exactly, as one text", minimum=1)
+    rows: int = option(1, "parts of one long text read side by side, faster; 1: exactly", minimum=1)
 
 
 @dataclass(kw_only=True)
@@ -54,18 +58,25 @@ class Guessing:
     unknown: Literal["error", "map"] = option(
         "error", "a symbol the model has never seen: stop, or read it as unknown", choices=("error", "map")
     )
+    condition: str | None = option(
+        None, "what the texts are written from, in a model trained so; rows of a table tell theirs [none]",
+        metavar="VALUES",
+    )  # fmt: skip
 
 
 @dataclass(kw_only=True)
-class LanguageModel(SymbolOptions, Task):
+class LanguageModel(RowOptions, SymbolOptions, Task):
     """Writes text like the text it was trained on: the probability of every next symbol, given all before it.
 
     The constructor takes the options as keywords (`elman train language-model --help` lists them all).
-    The text is one long sequence; files follow each other with nothing in between.
+    The text is one long sequence; files follow each other with nothing in between. Or, with `text_column` or
+    `condition_column`, every row of a table is a text that stands alone, from its begin to its end, and may be written
+    from a condition: P(y_t | y_1 .. y_(t-1), v), one thing to many.
 
-    Attributes, after `fit` or `load`: `vocabulary_`, the symbols; `network_`, the torch model; and those of `Task`.
+    Attributes, after `fit` or `load`: `vocabulary_`, the symbols; `conditions_`, what texts are written from, or None;
+    `network_`, the torch model; and those of `Task`.
 
-    Not covered: several texts kept apart by a mark of their own, sampled softmax for very large vocabularies.
+    Not covered: sampled softmax for very large vocabularies.
 
     >>> LanguageModel(cell="gru", hidden_size=64).options()["vocabulary"]
     'grapheme'
@@ -97,6 +108,10 @@ class LanguageModel(SymbolOptions, Task):
     def check(self) -> None:
         """Raise InputError for an option out of range, or one that goes ill with another."""
         super().check()
+        if self.by_rows and self.cut != "stream":
+            raise InputError(
+                f"cut {self.cut} is of one long text; rows of a table are learned whole: leave it out."
+            )
         if isinstance(self.embedding, str):
             if self.embedding != ONE_HOT:
                 raise InputError(f"embedding is {self.embedding!r}, expected {ONE_HOT} or a whole number.")
@@ -109,41 +124,48 @@ class LanguageModel(SymbolOptions, Task):
         """Scores on files: loss (nats per symbol), perplexity, bits_per_character, accuracy.
 
         Args:
-            data: files or folders.
+            data: files or folders; where texts stand alone, tables, folders or dataframes as in training.
             options: `rows`: 1 carries the state through the whole text; more read so many parts side by side, faster,
                 each with a state warmed up on the symbols before it.
         """
         how = Reading(**options)
         check(how)
         self._fitted()
-        return self._measure(self._encode(self.vocabulary_, sources(data)), how.rows)
+        if not self.by_rows:
+            return text_scores(self, self._encode(sources(data)), how.rows)
+        if how.rows != 1:
+            raise InputError(f"rows is {how.rows}, of one long text; these texts stand alone: leave it out.")
+        found, _ = read_row_texts(sources(data), *self.columns_)
+        return row_scores(self, found, *self._encode_rows(found))
 
     def predict(self, texts: Sequence[str], **options: Any) -> list[list[tuple[str, float]]]:
         """What may follow each text: the most likely symbols and their probabilities.
 
         Args:
-            texts: any texts; the empty one stands for a line end.
-            options: `top_k`, how many; `unknown`, "map" to read symbols that were never seen.
+            texts: any texts; the empty one stands for a line end, or, where texts stand alone, for the begin. What
+                follows may then be the end, an empty symbol.
+            options: `top_k`, how many; `unknown`, "map" to read symbols that were never seen; `condition`, as for
+                `generate`.
         """
         how = Guessing(**options)
         check(how)
         self._fitted()
-        guesses, reader = [], self.network_.continuation()
-        for text in texts:
-            reader.reset()
-            scores = reader.read(self._read(text, how.unknown))
-            likely = np.exp(scores - scores.max())
-            best = np.argsort(-likely, kind="stable")[: how.top_k]
-            guesses.append([(self._spelled(int(k)), float(likely[k] / likely.sum())) for k in best])
-        return guesses
+        reader = self.network_.continuation(self._vector(how.condition))
+        return [self._guess(reader, text, how) for text in texts]
 
     def answers(self, inputs: Sequence[str], **options: Any) -> Iterator[Answer]:
-        """The most likely next symbols after each text."""
-        for group in text_groups(inputs):
-            for text, guesses in zip(group, self.predict(group, **options), strict=True):
-                told = "  ".join(f"{symbol!r} {share:.3f}" for symbol, share in guesses)
-                following = [{"symbol": symbol, "probability": share} for symbol, share in guesses]
-                yield Answer(told, {"text": text, "next": following})
+        """The most likely next symbols after each text; a table tells the condition of each of its rows."""
+        for given in inputs:
+            if self.by_rows and given.lower().endswith(TABLES) and is_file(given):
+                found, _ = read_row_texts([given], *self.columns_)
+                for row, text in enumerate(found.texts):
+                    told = {name: values[row] for name, values in found.conditions.items()}
+                    (guesses,) = self.predict([text], **{**options, "condition": told or None})
+                    yield _answer({"text": text, **told}, guesses)
+                continue
+            for group in text_groups([given]):
+                for text, guesses in zip(group, self.predict(group, **options), strict=True):
+                    yield _answer({"text": text}, guesses)
 
     def generate(self, prompt: str = "", **sampling: Any) -> Iterator[str]:
         """Continue a text, piece by piece: constant time and memory for every symbol.
@@ -153,27 +175,48 @@ class LanguageModel(SymbolOptions, Task):
 
         Args:
             prompt: any text; it is not repeated in what is written.
-            sampling: the fields of `elman.tasks.Sampling`: length, temperature, top_k, top_p, seed, unknown.
+            sampling: the fields of `elman.tasks.Sampling`: length, count, condition, temperature, top_k, top_p, seed,
+                unknown. Several texts have a line end between them. A condition is a text as on the command line, a
+                mapping by column, or the value of the only column.
         """
+        return _in_lines(self.samples(prompt, **sampling))
+
+    def samples(self, prompt: str = "", **sampling: Any) -> Iterator[Iterator[str]]:
+        """`generate`, each of the `count` texts by itself, in pieces."""
         how = Sampling(**sampling)
         check(how)
         if not hasattr(self, "network_"):
             self._fitted()
-        return self._continue(self._read(prompt, how.unknown), how, written=bool(prompt) or self._starts_line)
+        vector, read, rng = (
+            self._vector(how.condition),
+            self._read(prompt, how.unknown),
+            np.random.default_rng(how.seed),
+        )
+        written = bool(prompt) or self.by_rows or self._starts_line
+        return (self._continue(read, vector, how, rng, written) for _ in range(how.count))
 
     def step(self, read: str | int, unknown: Literal["error", "map"] = "error") -> NDArray[np.float64]:
         """Read on: one symbol by its number in `vocabulary_`, or a text; the state is kept from call to call.
 
-        Returns scores (V,) of the symbol that follows: P(k) = exp(s_k) / sum over j of exp(s_j).
+        Returns scores (V,) of the symbol that follows: P(k) = exp(s_k) / sum over j of exp(s_j). Where texts stand
+        alone there is one more, of the end; the first call then reads the begin before anything else.
         """
-        symbols = [read] if isinstance(read, int) else self._read(read, unknown)
-        if not 0 <= min(symbols) <= max(symbols) < len(self.vocabulary_):
+        stream = self._stream
+        begin = not self.by_rows or self._fresh
+        if isinstance(read, int):
+            symbols = [*([self._start] if self.by_rows and begin else []), read]
+        else:
+            symbols = self._read(read, unknown, begin=begin)
+        if not 0 <= min(symbols) <= max(symbols) < self.network_.vocabulary_size:
             raise InputError(f"the symbol {read} is out of range, expected 0 to {len(self.vocabulary_) - 1}.")
-        return self._stream.read(symbols)
+        self._fresh: bool = False
+        return stream.read(symbols)
 
-    def reset(self) -> None:
-        """Forget what `step` has read: the state is zero again."""
-        self._stream.reset()
+    def reset(self, condition: Any = None) -> None:
+        """Forget what `step` has read: the state is zero again; condition: of what is read from now on."""
+        self._fitted()
+        self._streamed, self._fresh = self.network_, True
+        self._reader = self.network_.continuation(self._vector(condition))
 
     @property
     def state(self) -> dict[str, NDArray[np.float32]]:
@@ -186,15 +229,12 @@ class LanguageModel(SymbolOptions, Task):
         if given != expected:
             raise InputError(f"the state has the arrays {given}, expected {expected}.")
         self._stream.state = state
+        self._fresh = False
 
     def baselines(self) -> dict[str, Scores]:
-        """Unigram and interpolated bigram, fitted to the training part and judged on the held-out part."""
-        if self._held_out is None:
-            return {}
-        model = Bigram.count(self._training, len(self.vocabulary_))
-        losses = {"bigram": model.bigram(self._held_out), "unigram": model.unigram(self._held_out)}
-        count, characters = len(self._held_out) - 1, self._held_out_characters
-        return {name: _scores(loss * count, None, count, characters) for name, loss in losses.items()}
+        """Unigram and interpolated bigram, and one bigram for each label, fitted to the training part and judged on the
+        held-out part."""
+        return self._material.baselines()
 
     # --- what Task asks for
 
@@ -207,100 +247,83 @@ class LanguageModel(SymbolOptions, Task):
         path.write_text("".join(lines), encoding="utf-8")
         return [path], {}
 
-    def _prepare(self, files: list[Any]) -> _Problem:
-        self.vocabulary_ = self.build_vocabulary(data.read_blocks(files), unknown=self.unknown == "map")
-        self._training = self._encode(self.vocabulary_, files)
-        self._held_out: Symbols | None = None
-        if isinstance(self.validation, str):
-            self._held_out = self._encode(self.vocabulary_, [self.validation])
-        elif self.validation:
-            self._training, self._held_out = data.split_tail(self._training, self.validation)
-        if self.train_fraction < 1:
-            self._training, _ = data.split_tail(self._training, 1 - self.train_fraction)
-        if self._held_out is not None:
-            self._held_out_characters = _characters(self.vocabulary_, self._held_out)
-        self._start = _start(self.vocabulary_, self._training)
+    def _prepare(self, given: list[Any]) -> TextProblem | RowProblem:
+        self.conditions_: Conditions | None = None
+        self._material = SingleTexts(self, given) if self.by_rows else RunningText(self, given)
+        self._start = self._material.start
         self.network_ = self._build()
-        return _Problem(self)
+        return self._material.problem()
 
-    def _facts(self, files: list[Any]) -> dict[str, Any]:
-        facts: dict[str, Any] = {"text": data.fingerprint(files)}
-        if isinstance(self.validation, str):
-            facts["validation"] = data.fingerprint([self.validation])
-        return facts | {
-            "start_symbol": self.vocabulary_.symbols[self._start],
-            "distinct_symbols": len(self.vocabulary_),
-            "training_symbols": len(self._training),
-            "held_out_symbols": 0 if self._held_out is None else len(self._held_out),
-        }
+    def _facts(self, given: list[Any]) -> dict[str, Any]:
+        return self._material.facts(given)
 
     def _save(self, run: RunFolder) -> None:
         self.vocabulary_.save(run.path / "vocabulary.json")
+        if self.by_rows:
+            conditions = None if self.conditions_ is None else self.conditions_.values()
+            run.write_json("task.json", {"text_column": self.columns_[0], "conditions": conditions})
 
     def _restore(self, run: RunFolder) -> None:
         self.vocabulary_ = Vocabulary.load(run.path / "vocabulary.json")
-        start = run.read_config()["data"].get("start_symbol")
-        if start not in self.vocabulary_.symbols:
-            raise InputError(f"{run.path / 'config.json'}: damaged, start_symbol is {start!r}, no symbol.")
-        self._start = self.vocabulary_.symbols.index(start)
-        self.network_ = self._network(run, self._build, scores=len(self.vocabulary_))
+        self.conditions_ = None
+        if self.by_rows:
+            self._restore_columns(run)
+            self._start = len(self.vocabulary_)
+        else:
+            start = run.read_config()["data"].get("start_symbol")
+            if start not in self.vocabulary_.symbols:
+                raise InputError(
+                    f"{run.path / 'config.json'}: damaged, start_symbol is {start!r}, no symbol."
+                )
+            self._start = self.vocabulary_.symbols.index(start)
+        self.network_ = self._network(run, self._build, scores=len(self.vocabulary_) + self.by_rows)
+
+    def _restore_columns(self, run: RunFolder) -> None:
+        where, content = run.path / "task.json", run.read_json("task.json")
+        try:
+            column, conditions = content["text_column"], content["conditions"]
+            if not isinstance(column, str | None) or (conditions is None) == bool(self.conditioned_on):
+                raise ValueError("columns of another model")
+            self.columns_ = column, self.conditioned_on
+            if conditions is not None:
+                self.conditions_ = Conditions.restored(conditions)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{where}: damaged ({error!r}); restore the file or train again.") from error
 
     def _final_scores(self, run: RunFolder) -> Scores:
-        if self._held_out is not None:
-            best = min(run.metrics(), key=lambda row: row["validation_loss"])
-            scores = {
-                "loss": best["validation_loss"],
-                **{name: best[name] for name in _SCORES if name in best},
-            }
-            return {name: math.inf if value is None else value for name, value in scores.items()}
-        judged = self._judged_part()
-        if self.cut == "stream":
-            return self._measure(judged, _rows(judged))
-        nats, correct, count = measure_windows(self.network_, judged, self.sequence_length)
-        share = _characters(self.vocabulary_, judged) / (len(judged) - 1)
-        return _scores(nats, correct, count, count * share)
+        return self._material.final_scores(run)
 
     def _judged(self) -> str:
-        if self._held_out is not None:
-            return "the held-out part of the text"
-        part, whole = len(self._judged_part()), len(self._training)
-        told = "training text" if part == whole else f"last {part:,} of {whole:,} training symbols"
-        return f"the {told}: nothing was held out"
-
-    def _judged_part(self) -> Symbols:
-        """The training text where it is short, else its end: as much as costs about `_JUDGED` predictions."""
-        count = _JUDGED if self.cut == "stream" else _JUDGED // self.sequence_length
-        return self._training[-max(count, self.sequence_length + 1) :]
+        return self._material.judged()
 
     def _sections(self) -> list[Section]:
-        samples = [
-            Text(
-                f"temperature {temperature}",
-                "".join(self.generate(length=300, temperature=temperature, seed=self.seed)),
-            )
-            for temperature in (0.5, 1.0)
-        ]
-        return [Section("Samples", samples)]
+        return [self._material.section()]
 
     def _usage(self, run: RunFolder) -> list[str]:
-        python = (
-            f'import elman\n\nmodel = elman.load("{run.path}")\nprint("".join(model.generate(length=200)))'
-        )
-        return [f"elman generate {run.path} --length 500", f"elman evaluate {run.path} TEXT", python]
+        asked = "" if self.conditions_ is None else f", condition={self.conditions_.example()!r}"
+        flags = "" if self.conditions_ is None else f" --condition {shlex.quote(self.conditions_.example())}"
+        length = "" if self.by_rows else " --length 500"
+        python = f'import elman\n\nmodel = elman.load("{run.path}")\nprint("".join(model.generate(length=200{asked})))'
+        return [f"elman generate {run.path}{flags}{length}", f"elman evaluate {run.path} TEXT", python]
 
     def inspected(self, inputs: Sequence[str]) -> Inspected:
         """Pieces of the texts and files, each after a state warmed up on what stands before it; without any, of a text
         that it writes itself."""
-        from elman.tasks._inspected import pieces
+        from elman.tasks import _inspected
 
+        names = [self._spelled(k) for k in range(len(self.vocabulary_))]
+        if self.by_rows:
+            names.append("(edge)")
+            return _inspected.single_texts(
+                self.network_, *self._inspected_rows(inputs), names, self.sequence_length
+            )
         given = inputs or ["".join(self.generate(length=_WRITTEN))]
         symbols = np.concatenate([self._symbols_of(word) for word in given])
         if len(symbols) < 2:
             raise InputError(
                 f"{given[0]!r}: one symbol, expected at least two: one to read and one to foretell."
             )
-        names = [self._spelled(k) for k in range(len(self.vocabulary_))]
-        return pieces(self.network_, symbols, names, self.sequence_length)
+        return _inspected.pieces(self.network_, symbols, names, self.sequence_length)
 
     # --- within
 
@@ -309,69 +332,122 @@ class LanguageModel(SymbolOptions, Task):
         """What `step` reads with; it is made anew when the network is another one."""
         self._fitted()
         if getattr(self, "_streamed", None) is not self.network_:
-            self._streamed, self._reader = self.network_, self.network_.continuation()
+            self.reset()
         return self._reader
 
     def _symbols_of(self, word: str) -> Symbols:
         """The symbols of a word of the command line: a file, or a text."""
-        if is_file(word):
-            return self._encode(self.vocabulary_, [word])
-        return self.vocabulary_.encode(word, "error" if self.vocabulary_.unknown_id is None else "map")
+        return self._encode([word]) if is_file(word) else self._symbols_in(word)
+
+    def _symbols_in(self, text: str) -> Symbols:
+        return self.vocabulary_.encode(text, "error" if self.vocabulary_.unknown_id is None else "map")
+
+    def _inspected_rows(self, inputs: Sequence[str]) -> tuple[list[Symbols], Floats | None]:
+        """Texts to look into, with their conditions: rows of tables or folders, else words; without any, some that are
+        written."""
+        if inputs and all(is_file(word) or Path(word).is_dir() for word in inputs):
+            found, _ = read_row_texts(inputs, *self.columns_)
+            return self._encode_rows(found.take(range(min(len(found), ROWS))))
+        if inputs and self.conditions_ is not None:
+            raise InputError(
+                f"{inputs[0]!r}: texts are written from {self.conditions_}; give a table that has them."
+            )
+        if inputs:
+            return [self._symbols_in(text) for text in inputs[:ROWS]], None
+        vectors = None if self.conditions_ is None else self.conditions_.spread(ROWS)
+        how, rng = Sampling(length=_WRITTEN // ROWS), np.random.default_rng(self.seed)
+        texts = [
+            "".join(self._continue([self._start], vector, how, rng, True))
+            for vector in ([None] * ROWS if vectors is None else vectors)
+        ]
+        return [self._symbols_in(text) for text in texts], vectors
 
     def _build(self) -> LanguageNetwork:
         from elman.nn.language import LanguageNetwork
 
         size = 0 if isinstance(self.embedding, str) else self.embedding
+        symbols = len(self.vocabulary_) + self.by_rows
+        features = 0 if self.conditions_ is None else self.conditions_.size
         return LanguageNetwork(
-            len(self.vocabulary_),
-            self.recurrent(size or len(self.vocabulary_)),
+            symbols,
+            self.recurrent((size or symbols) + features),
             embedding_size=size,
             tie_weights=self.tie_weights,
             dropout=self.dropout,
             variational=self.variational,
             input_dropout=self.input_dropout,
+            condition_size=features,
         )
 
-    def _encode(self, vocabulary: Vocabulary, files: Iterable[Any]) -> Symbols:
+    def _encode(self, files: Iterable[Any]) -> Symbols:
         """The symbols of files; a vocabulary that was cut maps what it lacks, another one as the option says."""
+        vocabulary = self.vocabulary_
         unknown = "error" if vocabulary.unknown_id is None else "map"
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "elman"
         return data.encode_corpus(vocabulary, files, unknown=unknown, cache=cache)
 
-    def _validate(self) -> Scores:
-        held_out = cast(Symbols, self._held_out)
-        return self._measure(held_out, _rows(held_out), self._held_out_characters)
+    def _encode_rows(self, found: RowTexts) -> tuple[list[Symbols], Floats | None]:
+        """Symbols of texts that stand alone, and their conditions (N, F)."""
+        rows = []
+        for text, where in zip(found.texts, found.places, strict=True):
+            try:
+                rows.append(self._symbols_in(text))
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
+        if self.conditions_ is None:
+            return rows, None
+        return rows, self.conditions_.encode(found.conditions, found.places)
 
-    def _measure(self, symbols: Symbols, rows: int, characters: int | None = None) -> Scores:
-        nats, correct, count = measure(self.network_, symbols, rows=rows)
-        if characters is None:
-            characters = _characters(self.vocabulary_, symbols)
-        return _scores(nats, correct, count, characters)
+    def _vector(self, condition: Any) -> Floats | None:
+        """The condition that was asked for, as the network reads it."""
+        if self.conditions_ is not None:
+            return self.conditions_.read(condition)
+        if condition is not None:
+            raise InputError(
+                f"the condition {condition!r}: this model writes from none; train one with --condition-column."
+            )
+        return None
 
     def _spelled(self, symbol: int) -> str:
+        if symbol == len(self.vocabulary_):
+            return ""
         decoder = self.vocabulary_.decoder()
         return decoder.push(symbol) + decoder.finish()
 
-    def _read(self, prompt: str, unknown: Literal["error", "map"]) -> list[int]:
-        """The symbols of a prompt; raises InputError for one the vocabulary lacks, unless it is to be mapped."""
-        if not prompt:
-            return [self._start]
-        symbols = self.vocabulary_.encode(prompt, unknown)
-        if not len(symbols):
+    def _guess(self, reader: Continuation, text: str, how: Guessing) -> list[tuple[str, float]]:
+        reader.reset()
+        scores = reader.read(self._read(text, how.unknown))
+        likely = np.exp(scores - scores.max())
+        best = np.argsort(-likely, kind="stable")[: how.top_k]
+        return [(self._spelled(int(k)), float(likely[k] / likely.sum())) for k in best]
+
+    def _read(self, prompt: str, unknown: Literal["error", "map"], *, begin: bool = True) -> list[int]:
+        """The symbols of a prompt, after the begin where texts stand alone; raises InputError for one the vocabulary
+        lacks, unless it is to be mapped."""
+        symbols = [int(symbol) for symbol in self.vocabulary_.encode(prompt, unknown)] if prompt else []
+        first = [self._start] if begin and (self.by_rows or not prompt) else []
+        if not symbols and (prompt or not first):
             raise InputError(
                 f"the prompt {prompt!r} holds no symbol of a {self.vocabulary_.kind} vocabulary."
             )
-        return [int(symbol) for symbol in symbols]
+        return first + symbols
 
     @property
     def _starts_line(self) -> bool:
-        return self.vocabulary_.decode([self._start]) == "\n"
+        return not self.by_rows and self.vocabulary_.decode([self._start]) == "\n"
 
-    def _continue(self, symbols: list[int], how: Sampling, written: bool) -> Iterator[str]:
-        """The text after `symbols`; if they are not `written` yet, they come first."""
-        rng = np.random.default_rng(how.seed)
-        reader, decoder = self.network_.continuation(), self.vocabulary_.decoder()
-        before = "".join(map(decoder.push, symbols))
+    def _continue(
+        self,
+        symbols: list[int],
+        vector: Floats | None,
+        how: Sampling,
+        rng: np.random.Generator,
+        written: bool,
+    ) -> Iterator[str]:
+        """The text after `symbols`, up to its end; if they are not `written` yet, they come first."""
+        end = len(self.vocabulary_)
+        reader, decoder = self.network_.continuation(vector), self.vocabulary_.decoder()
+        before = "".join(decoder.push(symbol) for symbol in symbols if symbol != end)
         if written:
             decoder.finish()  # a syllable that may go on: the prompt shows it already
         elif before:
@@ -381,94 +457,25 @@ class LanguageModel(SymbolOptions, Task):
             if self.vocabulary_.unknown_id is not None:
                 scores[self.vocabulary_.unknown_id] = -np.inf
             symbols = [how.choose(scores, rng)]
+            if symbols[0] == end:
+                break
             if text := decoder.push(symbols[0]):
                 yield text
         if text := decoder.finish():
             yield text
 
 
-class _Problem:
-    """A language model as the training loop sees it. Without held-out text its scores are those of the training."""
-
-    def __init__(self, task: LanguageModel) -> None:
-        from elman import train
-
-        world = train.World.here()
-        cut = data.StreamBatches if task.cut == "stream" else data.WindowBatches
-        self._task = task
-        self.model = task.network_
-        self.batches = cut(
-            task._training,
-            task.batch_size * world.size,
-            task.sequence_length,
-            seed=task.seed,
-            rank=world.rank,
-            world=world.size,
-        )
-        self.items = {"word": "words", "subword": "subwords", "byte": "bytes"}.get(
-            task.vocabulary, "characters"
-        )
-        self.score = "train_accuracy" if task._held_out is None else "accuracy"
-
-    def loss(self, batch: data.Batch, carry: Any) -> Loss:
-        """Cross-entropy of the targets; what is carried: the state, and right guesses and targets of the epoch."""
-        import torch
-
-        from elman.train.problem import Loss
-
-        device = self.model.output.weight.device
-        inputs, targets = (torch.from_numpy(part).to(device) for part in (batch.inputs, batch.targets))
-        state = None if batch.fresh or carry is None else carry["state"]
-        nats, correct, state = self.model.count(inputs, targets, state)
-        seen = torch.stack([correct, torch.tensor(batch.targets.size, device=device)])
-        self._seen = seen if carry is None else carry["seen"] + seen
-        return Loss(
-            nats,
-            batch.targets.size,
-            {"state": None if self._task.cut == "windows" else state, "seen": self._seen},
-        )
-
-    def validate(self) -> Scores:
-        correct, count = self._seen.tolist()
-        train = {"train_accuracy": correct / count}
-        return train if self._task._held_out is None else {**self._task._validate(), **train}
-
-    def sample(self) -> str:
-        return "".join(self._task.generate(length=100, temperature=0.7, seed=self._task.seed))
+def _answer(about: dict[str, Any], guesses: Sequence[tuple[str, float]]) -> Answer:
+    told = "  ".join(f"{symbol!r} {share:.3f}" for symbol, share in guesses)
+    following = [{"symbol": symbol, "probability": share} for symbol, share in guesses]
+    return Answer(told, {**about, "next": following})
 
 
-def _scores(nats: float, correct: int | None, count: int, characters: float) -> Scores:
-    """Scores of a sum of nats over `count` targets that spell `characters` characters."""
-    loss = nats / count
-    scores = {
-        "loss": loss,
-        "perplexity": math.exp(loss) if loss < 700 else math.inf,
-        "bits_per_character": nats / math.log(2) / characters if characters else math.inf,
-    }
-    return scores if correct is None else scores | {"accuracy": correct / count}
-
-
-def _characters(vocabulary: Vocabulary, symbols: Symbols) -> int:
-    """Characters (code points) that the symbols after the first spell."""
-    pieces = (symbols[start : start + _PIECE] for start in range(1, len(symbols), _PIECE))
-    if vocabulary.kind in ("grapheme", "character") and not vocabulary.jamo:
-        lengths = np.array([len(vocabulary.decode([symbol])) for symbol in range(len(vocabulary))])
-        return sum(int(lengths[piece].sum()) for piece in pieces)
-    decoder = vocabulary.decoder()
-    decoder.push(int(symbols[0]))
-    return sum(len(decoder.push(symbol)) for piece in pieces for symbol in piece.tolist()) + len(
-        decoder.finish()
-    )
-
-
-def _start(vocabulary: Vocabulary, symbols: Symbols) -> int:
-    """The symbol a new text starts after: the line end, where the text has more than one line, or its first symbol."""
-    line_end = vocabulary.symbols.index("\n") if "\n" in vocabulary.symbols else -1
-    return line_end if line_end in symbols[: min(_LOOK, len(symbols) - 1)] else int(symbols[0])
-
-
-def _rows(symbols: Symbols) -> int:
-    return max(1, min(_ROWS, len(symbols) // _ROW))
+def _in_lines(texts: Iterable[Iterable[str]]) -> Iterator[str]:
+    for number, pieces in enumerate(texts):
+        if number:
+            yield "\n"
+        yield from pieces
 
 
 TASK = LanguageModel
