@@ -18,13 +18,15 @@ from elman.settings import from_text, read_recipe
 from elman.tasks import Answer, Conversation, Task
 from elman.tasks.language_model import LanguageModel
 
+_WRITTEN = 1000  # symbols that a language model writes to be inspected
 
-def load(path: str | Path) -> Task:
+
+def load(path: str | Path, *, step: int | None = None) -> Task:
     """The estimator of a run folder, whatever its task, with its best weights; where torch is not installed, the one of
-    `elman.runtime`, which says the same."""
-    if importlib.util.find_spec("torch") is None:
+    `elman.runtime`, which says the same. step: with the weights after so many updates, if they were kept."""
+    if step is None and importlib.util.find_spec("torch") is None:
         return runtime.load(path)
-    return tasks.get(RunFolder.open(path).read_config()["task"]).load(path)
+    return tasks.get(RunFolder.open(path).read_config()["task"]).load(path, step=step)
 
 
 def estimator(
@@ -99,24 +101,36 @@ def inspect(
     answer: str | None = None,
     step: int = -1,
     beside: Sequence[str | Path] = (),
+    moments: int = 3,
 ) -> tuple[dict[str, Any], str]:
     """What a run's network does inside with texts or files: numbers, and lines to read; pages go to `out`.
 
     attribution: a method, of which answer, at which step: see `elman.inspection.attribute`.
     beside: other runs that read the same, for the slider of explore.html.
+    moments: how many of the training to look at, beside that of the best weights.
     """
     from elman.inspection.inspecting import inspect as inspect_network
     from elman.inspection.looking import Asked
+    from elman.inspection.moments import chosen
+    from elman.train import snapshots
+    from elman.train.checkpoint import BEST
 
     task, folder = load(run), RunFolder.open(run)
+    if not inputs and isinstance(task, LanguageModel) and not task.by_rows:
+        inputs = ["".join(task.generate(length=_WRITTEN))]  # the same for all moments
+    inspected, best = task.inspected(inputs), folder.read_metadata(BEST).get("step", 0)
+    others = chosen([step for step in snapshots.steps(folder) if step != best], moments)
+    course = {step: load(run, step=step).inspected(inputs) for step in others}
     return inspect_network(
-        task.inspected(inputs),
+        inspected,
         out,
         title=f"inside {task.name}: {folder.path.resolve().name}",
         records=folder.metrics(),
         clip_norm=task.clip_norm,
         asked=None if attribution is None else Asked(attribution, answer, step),
         beside={str(other): load(other).inspected(inputs) for other in beside},
+        course={step: one for step, one in course.items() if one.steps == inspected.steps},
+        best=best,
     )
 
 

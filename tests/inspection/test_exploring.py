@@ -75,7 +75,7 @@ def test_the_page_holds_the_numbers_of_the_layers() -> None:
 
 
 def test_long_inputs_are_cut_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("elman.inspection.exploring._BYTES", 60 * 15)
+    monkeypatch.setattr("elman.inspection.exploring._BYTES", (60 + 200) * 15)
     page = explore_page("title", [view()])
     data = held(page)
     assert [len(row["items"]) for row in data["rows"]] == [12, 3]

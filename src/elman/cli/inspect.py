@@ -47,12 +47,22 @@ def run(arguments: Sequence[str]) -> int:
         action="append",
         help="another run for the slider of explore.html, such as a shorter training; may be repeated",
     )
+    parser.add_argument(
+        "--moments",
+        metavar="N",
+        type=int,
+        help="how many moments of the training to look at beside the best weights, of those it kept (default: 3)",
+    )
     add_output_flags(parser)
     given = parser.parse(arguments)
     from elman import api
 
     out = given.out if "out" in given else free_folder(f"inspect-{Path(given.run).resolve().name}")
-    asked = {name: vars(given)[name] for name in ("attribution", "answer", "step", "beside") if name in given}
+    asked = {
+        name: vars(given)[name]
+        for name in ("attribution", "answer", "step", "beside", "moments")
+        if name in given
+    }
     if "attribution" not in given and asked.keys() & {"answer", "step"}:
         raise InputError(
             "--answer and --step say what attributions are asked about: give --attribution, too."

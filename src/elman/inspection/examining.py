@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from elman.inspection.gates import GateUse, gate_uses, still_units
-from elman.inspection.gradients import jacobian, through_time
+from elman.inspection.gradients import jacobian, through_time_of
 from elman.inspection.inspected import Inspected
 from elman.inspection.memory import Effect, effects_of_inputs, reading
 from elman.inspection.reach import Reach
@@ -20,7 +20,7 @@ from elman.inspection.watching import Call, Layer, Trace, tracing
 
 _PRODUCTS = 4e10  # multiplications spent on trying changed inputs out on a stack, in between so many trials
 _TRIALS = 4, 256
-_JACOBIANS = 3  # steps at which each layer's is measured, and the states from which on it is not:
+_JACOBIANS = 2  # steps at which each layer's is measured, and the states from which on it is not:
 _LARGE = 1200
 
 
@@ -84,38 +84,33 @@ class Inspection:
         return [layer for stack in self.stacks for layer in stack.layers]
 
 
-def examine(inspected: Inspected, *, spectra: bool = True) -> Inspection:
+def examine(inspected: Inspected, *, spectra: bool = True, trials: int | None = None) -> Inspection:
     """Measure gradients through time, memory, Jacobians and gates of a network on the inputs of a task.
 
     spectra: measure Jacobians too, which takes about as long as all the rest.
+    trials: readings with changed inputs, for each stack of layers; None: as many as their size allows.
     """
     with torch.enable_grad(), tracing(inspected.network, inspected.layers) as seen:
         losses = inspected.objective(inspected.read())
-    layers = seen.layers
-    by_state: dict[str, dict[int, Reach]] = {}
-    for state in dict.fromkeys(name for layer in layers for name in layer.cell.state_names):
-        having = [layer for layer in layers if state in layer.cell.state_names]
-        ends = [
-            inspected.layers[call.name] for call in seen.calls for layer in call.layers if layer in having
-        ]
-        reaches = through_time(losses, having, ends, state=state)
-        by_state[state] = {id(layer): reach for layer, reach in zip(having, reaches, strict=True)}
+    states, ends = [], []
+    for call in seen.calls:
+        for layer in call.layers:
+            states += [(layer, name) for name in layer.cell.state_names]
+            ends += [inspected.layers[call.name]] * len(layer.cell.state_names)
+    reaches: dict[int, dict[str, Reach]] = {}
+    for (layer, name), reach in zip(states, through_time_of(losses, states, ends), strict=True):
+        reaches.setdefault(id(layer), {})[name] = reach
     stacks = []
     for call in seen.calls:
-        effects = _effects(inspected, call)
+        effects = _effects(inspected, call, trials)
         facts = [
-            _facts(
-                layer,
-                {name: found[id(layer)] for name, found in by_state.items() if id(layer) in found},
-                _spectrum(layer) if spectra else None,
-            )
-            for layer in call.layers
+            _facts(layer, reaches[id(layer)], _spectrum(layer) if spectra else None) for layer in call.layers
         ]
         stacks.append(StackFacts(call.name, effects[0], effects[1] if len(effects) > 1 else None, facts))
     return Inspection(inspected, stacks, seen, seen.difference)
 
 
-def _effects(inspected: Inspected, call: Call) -> list[Effect]:
+def _effects(inspected: Inspected, call: Call, trials: int | None) -> list[Effect]:
     """What a changed step of the input of a stack does to its output, and to the answer where it has the same steps."""
     first = call.layers[0]
     x = first.seen.x.detach().transpose(0, 1)
@@ -126,8 +121,9 @@ def _effects(inspected: Inspected, call: Call) -> list[Effect]:
         told = [] if scores.dim() == 3 and scores.shape[:2] != x.shape[:2] else [scores]
         return [answers[0][0], *told]
 
-    weights = sum(parameter.numel() for parameter in call.module.parameters())
-    trials = int(np.clip(_PRODUCTS / (weights * x.shape[0] * x.shape[1] or 1), *_TRIALS))
+    if trials is None:
+        weights = sum(parameter.numel() for parameter in call.module.parameters())
+        trials = int(np.clip(_PRODUCTS / (weights * x.shape[0] * x.shape[1] or 1), *_TRIALS))
     return effects_of_inputs(read, x, first.lengths, ends=inspected.layers[call.name], trials=trials)
 
 

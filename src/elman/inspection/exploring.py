@@ -24,7 +24,8 @@ from elman.inspection.inspected import Inspected
 from elman.inspection.units import Probed, Unit
 from elman.inspection.watching import Layer, Trace
 
-_BYTES = 2_400_000  # of states and gates in a page, of all runs together
+_BYTES = 3_300_000  # in a page, of all runs together: of states, gates, and answers, about so many a step:
+_TOLD = 200
 _ANSWERS = 8  # the likeliest, of each step
 
 
@@ -56,29 +57,40 @@ class _Channel:
         return np.asarray(found.float().numpy())
 
 
-def explore_page(title: str, views: Sequence[View], probes: Sequence[Probed] = ()) -> str:
+def explore_page(
+    title: str,
+    views: Sequence[View],
+    probes: Sequence[Probed] = (),
+    *,
+    first: int = -1,
+    slider: str = "run",
+) -> str:
     """The page as HTML.
 
     Args:
         title: of the page.
-        views: the same inputs under one network or several, such as one in several stages of its training, which the
-            page steps through with a slider; the last one is shown first.
-        probes: units that are offered to begin with.
+        views: the same inputs under one network or several, such as one at several moments of its training, which the
+            page steps through with a slider. Where they have read different numbers of rows, the first of them all.
+        probes: units of the view that is shown first, offered to begin with.
+        first: which view that is; slider: what the views are.
 
     Raises: InputError where the views differ in what they read or in the names and sizes of their layers.
     """
-    last = views[-1]
-    items = list(last.inspected.items or last.inspected.steps)
-    channels = _channels(last)
+    shown = views[first]
+    items = list(shown.inspected.items or shown.inspected.steps)
+    channels = _channels(shown)
     names = [(c.layer.name, c.name, _units(c)) for c in channels]
-    for view in views[:-1]:
-        if list(view.inspected.items or view.inspected.steps) != items:
-            raise InputError(f"{view.name} reads the input in other steps than {last.name}.")
+    total, known = sum(map(len, items)), len(items)
+    for view in views:
+        rows = list(view.inspected.items or view.inspected.steps)
+        items = items[: len(rows)]
+        if rows[: len(items)] != items:
+            raise InputError(f"{view.name} reads the input in other steps than {shown.name}.")
         if [(c.layer.name, c.name, _units(c)) for c in _channels(view)] != names:
-            raise InputError(f"{view.name} has other layers than {last.name}.")
-    counts = _shown([len(row) for row in items], sum(_units(c) for c in channels) * len(views))
+            raise InputError(f"{view.name} has other layers than {shown.name}.")
+    counts = _shown([len(row) for row in items], (_TOLD + sum(map(_units, channels))) * len(views))
     places = {(layer, name): k for k, (layer, name, _) in enumerate(names)}
-    first = probes[0].unit if probes else Unit(*_liveliest(channels))
+    chosen = probes[0].unit if probes else Unit(*_liveliest(channels))
     values = {
         "rows": [{"items": list(row[:count])} for row, count in zip(items, counts, strict=False)],
         "words": apart(items),
@@ -93,23 +105,28 @@ def explore_page(title: str, views: Sequence[View], probes: Sequence[Probed] = (
             for c in channels
         ],
         "views": [_view(view, counts) for view in views],
-        "shares": bool(last.inspected.answers),
-        "said": "what it says" if last.inspected.answers else last.inspected.asked,
-        "channel": places[first.layer, first.state],
-        "unit": first.number,
+        "first": range(len(views))[first],
+        "shares": bool(shown.inspected.answers),
+        "said": "what it says" if shown.inspected.answers else shown.inspected.asked,
+        "channel": places[chosen.layer, chosen.state],
+        "unit": chosen.number,
         "probes": [
             [places[p.unit.layer, p.unit.state], p.unit.number, _told(p)]
             for p in probes
             if (p.unit.layer, p.unit.state) in places
         ],
     }
-    total = sum(map(len, items))
     summary = f"{sum(counts):,} steps in {len(counts)} {'row' if len(counts) == 1 else 'rows'}"
     if sum(counts) < total:
-        summary += f", the first of {total:,} in {len(items)}: as many as fit into a page"
+        summary += f", the first of {total:,} in {known}: as many as fit into a page"
     text = json.dumps(values, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     page = files("elman.inspection").joinpath("explore.html").read_text(encoding="utf-8")
-    for name, part in (("title", escape(title)), ("summary", escape(summary)), ("data", text)):
+    for name, part in (
+        ("title", escape(title)),
+        ("summary", escape(summary)),
+        ("slider", escape(slider)),
+        ("data", text),
+    ):
         page = page.replace(f"%{name}%", part)
     return page
 

@@ -43,10 +43,16 @@ def state_gradients(
     >>> (norms > 0).any(0).tolist()
     [True, True, True, False, False]
     """
-    if steps is not None:
-        losses = losses.gather(1, steps.to(losses.device)[:, None])
-    nodes = [layer.nodes(state) for layer in layers]
-    flat = [node for each in nodes for node in each]
+    return _norms(_asked(losses, steps), [layer.nodes(state) for layer in layers])
+
+
+def _asked(losses: Tensor, steps: Tensor | None) -> Tensor:
+    return losses if steps is None else losses.gather(1, steps.to(losses.device)[:, None])
+
+
+def _norms(losses: Tensor, groups: Sequence[Sequence[Tensor]]) -> list[NDArray[np.float64]]:
+    """Of the sum of the losses by each of some groups of tensors (B, H), (B, tensors) each: one way back for all."""
+    flat = [node for each in groups for node in each]
     found = iter(torch.autograd.grad(losses.sum(), flat, retain_graph=True, allow_unused=True))
     zero = losses.new_zeros(len(losses))
     return [
@@ -59,7 +65,7 @@ def state_gradients(
         )
         .cpu()
         .numpy()
-        for each in nodes
+        for each in groups
     ]
 
 
@@ -81,9 +87,22 @@ def through_time(
         state: "h", or another state.
         samples: about how many losses of steps are followed back, over all rows.
     """
+    return through_time_of(losses, [(layer, state) for layer in layers], ends, samples=samples)
+
+
+def through_time_of(
+    losses: Tensor,
+    states: Sequence[tuple[Layer, str]],
+    ends: Sequence[Tensor | None] = (),
+    *,
+    samples: int = 8,
+) -> list[Reach]:
+    """As `through_time`, for one state of a layer each."""
+    layers = [layer for layer, _ in states]
+    nodes = [layer.nodes(state) for layer, state in states]
     found: list[list[NDArray[np.float64]]] = [[] for _ in layers]
     for steps in _steps(losses, layers, samples):
-        norms = state_gradients(losses, layers, steps, state)
+        norms = _norms(_asked(losses, steps), nodes)
         for number, (layer, each) in enumerate(zip(layers, norms, strict=True)):
             last = layer.lengths.numpy()
             given = steps if steps is not None else ends[number] if ends else None

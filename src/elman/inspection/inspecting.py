@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -17,12 +17,24 @@ from elman.inspection.exploring import View, explore_page
 from elman.inspection.history import figure_svg
 from elman.inspection.inspected import Inspected
 from elman.inspection.looking import Asked, Look
+from elman.inspection.moments import (
+    SHOWN,
+    Moment,
+    measured,
+    training_figure,
+    training_grid,
+    training_summary,
+)
+from elman.inspection.moments import told as told_training
 from elman.inspection.pictures import named_figures
 from elman.inspection.report import Picture
 from elman.inspection.state_pictures import letters
-from elman.inspection.telling import inspection_page, told, unrolled_first
+from elman.inspection.telling import Parts, inspection_page, told, unrolled_first
 from elman.inspection.watching import tracing
 from elman.runfolder import RunFolder, finite, replace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def inspect(
@@ -34,6 +46,8 @@ def inspect(
     clip_norm: float = 0.0,
     asked: Asked | None = None,
     beside: Mapping[str, Inspected] | None = None,
+    course: Mapping[int, Inspected] | None = None,
+    best: int = 0,
 ) -> tuple[dict[str, Any], str]:
     """Measure a network on some inputs; write inspect.html, explore.html, inspect.json and pictures (PNG, SVG) into a
     new folder.
@@ -45,6 +59,7 @@ def inspect(
         records, clip_norm: of the training; see `advice.findings`.
         asked: what attributions are asked about; None: there are none.
         beside: other networks with the same inputs, by name, to step through in explore.html.
+        course: the network as it was after so many updates, with the same inputs; best: updates that it has now.
 
     Returns: what was measured and advised, as numbers (inspect.json) and as lines to read.
     """
@@ -54,24 +69,51 @@ def inspect(
     inspection = examine(inspected)
     found = findings(inspection, records, clip_norm)
     look = Look.at(inspected, inspection.trace, asked)
-    views = [*_views(beside or {}), View(title, inspected, inspection.trace)]
-    explored = explore_page(f"explore: {title}", views, look.probes)
-    values = {**summary(inspection), **look.summary(), "advice": [asdict(finding) for finding in found]}
+    course = {**course, best: inspected} if course else {}
+    moments = measured(course, best, records)
+    now = View(title, inspected, inspection.trace)
+    views = [*_views(beside or {}), now] if beside or not moments else [_view(one, now) for one in moments]
+    explored = explore_page(
+        f"explore: {title}",
+        views,
+        look.probes,
+        first=next((place for place, one in enumerate(views) if one.trace is now.trace)),
+        slider="run" if beside else "moment",
+    )
+    values = {
+        **summary(inspection),
+        **look.summary(),
+        "training": training_summary(moments),
+        "advice": [asdict(finding) for finding in found],
+    }
     files = RunFolder.create(folder)
     files.write_json("inspect.json", finite(values))
     pictures = {}
     with letters():
-        for name, what, figure in (*named_figures(inspection), *look.figures()):
+        for name, what, figure in (*named_figures(inspection), *_training(moments), *look.figures()):
             picture = io.BytesIO()
             figure.savefig(picture, format="png", dpi=120)
+            figure.set_layout_engine("none")  # it is laid out, and that takes longer than to draw
             pictures[name] = Picture(figure_svg(figure), what)
             replace(folder / f"{name}.png", picture.getvalue())
             replace(folder / f"{name}.svg", pictures[name].svg.encode())
-    page = inspection_page(title, inspection, found, pictures, look.sections(pictures))
+    training: list[Parts] = [("Training", [pictures["training"], training_grid(moments)])] if moments else []
+    page = inspection_page(title, inspection, found, pictures, [*training, *look.sections(pictures)])
     replace(folder / "unrolled.svg", unrolled_first(inspection, 6).encode())
     replace(folder / "inspect.html", page.encode())
     replace(folder / "explore.html", explored.encode())
-    return values, told(inspection, found, look.told())
+    more = "\n".join([*told_training(moments), *look.told().splitlines()])
+    return values, told(inspection, found, more)
+
+
+def _view(moment: Moment, now: View) -> View:
+    """What the page shows of a moment: of the best all that was seen, of another the rows that it was measured on."""
+    seen = now if moment.best else moment.inspection
+    return View(moment.name, seen.inspected, seen.trace)
+
+
+def _training(moments: Sequence[Moment]) -> list[tuple[str, str, Figure]]:
+    return [("training", SHOWN, training_figure(moments))] if moments else []
 
 
 def _views(beside: Mapping[str, Inspected]) -> Iterator[View]:

@@ -51,6 +51,7 @@ def reach_line(axes: Axes, reach: Reach, label: str, style: str, **how: Any) -> 
 def reach_axes(axes: Axes, vertical: str, horizontal: str) -> None:
     """Logarithmic, with the line under which nothing is felt."""
     axes.set_yscale("log")
+    axes.minorticks_off()  # hundreds of them take longer to draw than all the rest
     axes.set_ylim(_FLOOR, 3)
     axes.axhline(FELT, color="#7a8594", lw=1, linestyle=":")
     axes.set_xlabel(horizontal)
