@@ -5,7 +5,9 @@
     elman evaluate runs/digits rows/test.tsv
 
 The digits are the 1,797 of 8 x 8 pixels that come with scikit-learn. Every tenth of them, drawn by lot, is only in the
-rows to be tested on, and these are drawn from no other: the model has never seen them.
+rows to be tested on, and these are drawn from no other: the model has never seen them. Those to learn from are turned,
+sheared, moved and made larger or smaller a little, another way each time, as hands differ; those to be tested on are as
+they were written.
 
     image              text
     train/0000.png     three one four
@@ -22,6 +24,7 @@ from numpy.typing import NDArray
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 LONGEST = 8
 _INK = 16  # the darkest value of a pixel
+_TURN, _SHEAR, _ZOOM, _SHIFT = 0.15, 0.12, 0.1, 0.5  # at most: radians, shares, and pixels
 
 
 def digits(rng: np.random.Generator) -> tuple[list[tuple[NDArray[np.uint8], int]], ...]:
@@ -35,10 +38,30 @@ def digits(rng: np.random.Generator) -> tuple[list[tuple[NDArray[np.uint8], int]
     return drawn[tenth:], drawn[:tenth]
 
 
+def bent(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The digit as another hand might have written it."""
+    from scipy.ndimage import affine_transform
+
+    angle = rng.uniform(-_TURN, _TURN)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    scale = np.diag(1 + rng.uniform(-_ZOOM, _ZOOM, 2))
+    scale[1, 0] = rng.uniform(-_SHEAR, _SHEAR)
+    middle = np.array([3.5, 3.5])
+    start = middle - turn @ scale @ middle + rng.uniform(-_SHIFT, _SHIFT, 2)
+    found = affine_transform(pixels.astype(float), turn @ scale, start, cval=255)
+    return found.round().clip(0, 255).astype(np.uint8)
+
+
 def write(
-    folder: Path, part: str, known: list[tuple[NDArray[np.uint8], int]], rows: int, rng: np.random.Generator
+    folder: Path,
+    part: str,
+    known: list[tuple[NDArray[np.uint8], int]],
+    rows: int,
+    rng: np.random.Generator,
+    *,
+    changed: bool,
 ) -> None:
-    """Images of rows of digits, all lengths alike, and the table of their texts."""
+    """Images of rows of digits, all lengths alike, and the table of their texts; changed: each digit is `bent`."""
     from PIL import Image
 
     (folder / part).mkdir(parents=True, exist_ok=True)
@@ -47,7 +70,7 @@ def write(
         chosen = [known[k] for k in rng.integers(len(known), size=rng.integers(1, LONGEST + 1))]
         name = f"{part}/{number:05}.png"
         row = np.full((8, 8 * LONGEST), 255, np.uint8)
-        row[:, : 8 * len(chosen)] = np.hstack([pixels for pixels, _ in chosen])
+        row[:, : 8 * len(chosen)] = np.hstack([bent(p, rng) if changed else p for p, _ in chosen])
         Image.fromarray(row).save(folder / name)
         lines.append(f"{name}\t{' '.join(WORDS[digit] for _, digit in chosen)}\n")
     (folder / f"{part}.tsv").write_text("".join(lines), encoding="utf-8")
@@ -66,8 +89,8 @@ def main() -> None:
         parser.error("expected --rows and --test-rows of at least 1")
     rng = np.random.default_rng(given.seed)
     learned, tested = digits(rng)
-    write(given.out, "train", learned, given.rows, rng)
-    write(given.out, "test", tested, given.test_rows, rng)
+    write(given.out, "train", learned, given.rows, rng, changed=True)
+    write(given.out, "test", tested, given.test_rows, rng, changed=False)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from elman.nn.picture import Changes, Features, Picture
 
+NORM = ("weight", "bias", "running_mean", "running_var")
+
 
 def seeded(**options: object) -> Picture:
     torch.manual_seed(0)
@@ -27,41 +29,48 @@ def lengths(picture: Picture, count: int = 3) -> torch.Tensor:
     return torch.full((count,), math.prod(picture.grid))
 
 
-def test_the_grid_is_the_documented_one() -> None:
-    picture = seeded().eval()
+@pytest.mark.parametrize("training", [True, False])
+def test_the_grid_is_the_documented_one(training: bool) -> None:
+    picture = seeded()
+    with torch.no_grad():
+        for module in picture.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                for values in (module.weight, module.bias, module.running_mean, module.running_var):
+                    assert values is not None
+                    values.copy_(torch.rand(len(values)) + 0.2)
+    weights = {name: w.double() for name, w in picture.state_dict().items()}
+    picture.train(training)
     assert picture.grid == (3, 4)
     memory, vector = picture(images(), lengths(picture))
     assert memory.shape == (3, 12, 6)
-    weights = {name: w.double() for name, w in picture.state_dict().items()}
-    for number, image in enumerate(images()):
-        x = (1 - image.double() / 255).permute(2, 0, 1)[None]
-        place = 0
-        for channels in (8, 16):
-            for _ in range(2):
-                x = F.conv2d(x, weights[f"blocks.{place}.weight"], padding=1)
-                groups = x.view(channels // 8, -1)
-                centred = groups - groups.mean(1, keepdim=True)
-                scaled = (centred / (groups.var(1, unbiased=False, keepdim=True) + 1e-5).sqrt()).view(x.shape)
-                scale, bias = (weights[f"blocks.{place + 1}.{name}"] for name in ("weight", "bias"))
-                x = torch.relu(scaled * scale[:, None, None] + bias[:, None, None])
-                place += 3
-            rows, columns = x.shape[2:]
-            x = torch.stack(
-                [
-                    torch.stack([x[0, :, r : r + 2, c : c + 2].amax((1, 2)) for c in range(0, columns, 2)], 1)
-                    for r in range(0, rows, 2)
-                ],
-                1,
-            )[None]
-            place += 1
-        cells = x[0].flatten(1).T
-        wanted = torch.relu(cells @ weights["cells.weight"].T + weights["cells.bias"] + weights["places"])
-        torch.testing.assert_close(memory[number].double(), wanted, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(vector[number].double(), wanted.amax(0), atol=1e-4, rtol=1e-4)
+    x = (1 - images().double() / 255).permute(0, 3, 1, 2)
+    place = 0
+    for _ in range(2):
+        for _ in range(2):
+            x = F.conv2d(x, weights[f"blocks.{place}.weight"], padding=1)
+            norm = {name: weights[f"blocks.{place + 1}.{name}"] for name in NORM}
+            mean = x.mean((0, 2, 3)) if training else norm["running_mean"]
+            variance = x.var((0, 2, 3), unbiased=False) if training else norm["running_var"]
+            factor = norm["weight"] / (variance + 1e-5).sqrt()
+            x = torch.relu((x - mean[:, None, None]) * factor[:, None, None] + norm["bias"][:, None, None])
+            place += 3
+        rows, columns = x.shape[2:]
+        parts = [
+            [x[:, :, r : r + 2, c : c + 2].amax((2, 3)) for c in range(0, columns, 2)]
+            for r in range(0, rows, 2)
+        ]
+        x = torch.stack([torch.stack(row, 2) for row in parts], 2)
+        place += 1
+    cells = x.flatten(2).transpose(1, 2)
+    wanted = torch.relu(cells @ weights["cells.weight"].T + weights["cells.bias"] + weights["places"])
+    torch.testing.assert_close(memory.double(), wanted, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(vector.double(), wanted.amax(1), atol=1e-4, rtol=1e-4)
 
 
 def test_an_image_is_read_the_same_in_any_company() -> None:
     picture = seeded()
+    picture(images(), lengths(picture))
+    picture.eval()
     together, _ = picture(images(), lengths(picture))
     alone, _ = picture(images()[1:2], lengths(picture, 1))
     torch.testing.assert_close(together[1:2], alone)
@@ -176,5 +185,6 @@ def test_images_are_changed_in_training_only() -> None:
     assert not torch.equal(first, picture(x, size)[0])
     torch.manual_seed(0)
     assert torch.equal(first, picture(x, size)[0])
-    picture.eval()
-    assert torch.equal(picture(x, size)[0], seeded().eval()(x, size)[0])
+    plain = seeded()
+    plain.load_state_dict(picture.state_dict())
+    assert torch.equal(picture.eval()(x, size)[0], plain.eval()(x, size)[0])

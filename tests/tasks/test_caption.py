@@ -308,7 +308,7 @@ def test_bad_rows_are_told_by_their_line(tmp_path: Path, rows: Any, message: str
     ("options", "message"),
     [
         ({"image_size": "big"}, "image_size is 'big', expected pixels"),
-        ({"channels": 12}, "channels is 12, expected a multiple of 8"),
+        ({"image_size": "5x9", "blocks": 5}, "blocks is 5, but after 4 an image of 5x9 is a single cell"),
         ({"blocks": 9}, "blocks is 9, expected at most 8"),
         ({"shift": 0.6}, "shift is 0.6, expected at most 0.5"),
         ({"sampling_steps": 5}, "sampling_steps says when"),

@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 from elman.nn.dropout import Dropout
 
-_GROUP = 8  # channels that are scaled together
 _MOST = 4  # times as many channels as in the first block, at the most
 
 
@@ -70,13 +69,13 @@ class Picture(nn.Module):
     Cell s of the grid that is left: m_s = relu(W x_s + p_s), p_s a learned vector of its place; each feature of the
     vector is the largest of all m_s.
 
-    The norm is over groups of 8 channels of one image (Wu and He, Group Normalization, 2018), not over the batch: an
-    image is read the same in any company.
+    The norm is that of each channel over all places of a batch (Ioffe and Szegedy, Batch Normalization, 2015); outside
+    of training, where its mean and variance are those that training saw, an image is read the same in any company.
 
     Args:
         height, width: H, W of the images, in pixels.
         size: E, features of a cell.
-        channels: of the first block, a multiple of 8.
+        channels: of the first block.
         blocks: each halves height and width, rounded up.
         dropout: probability in [0, 1) on the cells; variational: drop the same features in all cells of an image.
         changes: of the images in training.
@@ -111,7 +110,7 @@ class Picture(nn.Module):
             written = channels * min(2**number, _MOST)
             for inputs in (read, written):
                 convolution = nn.Conv2d(inputs, written, 3, padding=1, bias=False)
-                layers += [convolution, nn.GroupNorm(written // _GROUP, written), nn.ReLU()]
+                layers += [convolution, nn.BatchNorm2d(written), nn.ReLU()]
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
             read = written
         self.blocks = nn.Sequential(*layers)

@@ -35,7 +35,7 @@ class ImageOptions:
     image_size: str = option(
         "64", "pixels that images are brought to, HEIGHTxWIDTH or one number for both", metavar="SIZE"
     )
-    channels: int = option(32, "channels of the first block of convolutions, a multiple of 8", minimum=8)
+    channels: int = option(32, "channels of the first block of convolutions", minimum=1)
     blocks: int = option(3, "blocks of convolutions; each halves height and width", minimum=1, maximum=8)
 
 

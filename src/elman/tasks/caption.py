@@ -164,9 +164,12 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
     def check(self) -> None:
         """Raise InputError for an option out of range, or one that goes ill with another."""
         super().check()
-        images.parse_size(self.image_size)
-        if self.channels % 8:
-            raise InputError(f"channels is {self.channels}, expected a multiple of 8.")
+        most = (max(images.parse_size(self.image_size)) - 1).bit_length()
+        if self.blocks > most:
+            raise InputError(
+                f"blocks is {self.blocks}, but after {most} an image of {self.image_size} is a single cell; "
+                "give fewer, or a larger --image-size."
+            )
         if self.sampling_steps != 1000 and not self.scheduled_sampling:
             raise InputError("sampling_steps says when a probability is reached; give --scheduled-sampling.")
 
