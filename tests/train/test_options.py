@@ -31,6 +31,7 @@ ELSEWHERE = {  # tested there
     "epochs": "test_stops",
     "max_steps": "test_stops",
     "max_minutes": "test_stops",
+    "keep": "test_stops",
     "patience": "test_stops",
     "evaluate_every": "test_stops",
     "checkpoint_seconds": "test_resume",

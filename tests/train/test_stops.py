@@ -89,6 +89,18 @@ def test_patience_keeps_the_best(tmp_path: Path) -> None:
     assert run.read_metadata("model.safetensors") == {"step": 8, "validation_loss": 2}
 
 
+def test_the_last_weights_are_kept_if_asked_for(tmp_path: Path) -> None:
+    problem = _Scripted([3, 2, 2.5])
+    _, history, run = train(tmp_path / "run", problem, keep="last", evaluate_every=4, max_steps=10)
+    assert (history.steps, history.best_step, history.best_loss) == (10, 10, 2.5)
+    fresh = Model()
+    load_weights(fresh, run)
+    for name, tensor in problem.seen[-1].items():
+        assert torch.equal(tensor, fresh.state_dict()[name])
+    with pytest.raises(InputError, match="patience waits for a lower validation loss, and keep is last"):
+        train(tmp_path / "other", keep="last", patience=3)
+
+
 def test_train_loss_is_the_mean_over_items(tmp_path: Path) -> None:
     seen: list[float] = []
 

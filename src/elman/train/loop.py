@@ -54,7 +54,8 @@ def fit(
     progress: Progress | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> History:
-    """Train `problem.model`; at the end it holds the best weights, those of the lowest validation loss.
+    """Train `problem.model`; at the end it holds the best weights, those of the lowest validation loss, or by
+    `keep` the last.
 
     Each update follows the gradient of (sum of the losses of all items) / (number of items), over all processes
     if there are several. `run` receives metrics, best weights and checkpoints; `config` (`task`, `options`, `data`)
@@ -330,7 +331,7 @@ class _Trainer:
         status = self._status()
         position.loss_sum, position.items, position.clipped, self.seen = 0.0, 0, 0, {}
         position.stale += 1
-        if position.best_loss is None or loss < position.best_loss:
+        if self.options.keep == "last" or position.best_loss is None or loss < position.best_loss:
             position.best_loss, position.best_step, position.stale = loss, position.step, 0
             self.best, self.best_written = _copy(self.problem.model), False
         self.records.append(record)

@@ -57,6 +57,12 @@ class TrainingOptions:
     clip_norm: float = option(
         1.0, "longest gradient (norm over all weights); 0: no clipping", minimum=0, steering=True
     )
+    keep: str = option(
+        "best",
+        "weights that the run ends with: best: of the evaluation with the lowest validation loss; last: of the last",
+        choices=("best", "last"),
+        steering=True,
+    )
     patience: int | None = option(
         None, "stop after this many evaluations without a lower validation loss", minimum=1, steering=True
     )
@@ -93,6 +99,10 @@ class TrainingOptions:
         if self.momentum is not None and self.optimizer != "sgd":
             raise InputError(
                 f"momentum is {self.momentum}, but optimizer {self.optimizer} has none; give --optimizer sgd."
+            )
+        if self.patience is not None and self.keep == "last":
+            raise InputError(
+                "patience waits for a lower validation loss, and keep is last; leave one of them out."
             )
         if self.final_learning_rate is not None and self.decay == "none":
             raise InputError(
