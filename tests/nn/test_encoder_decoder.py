@@ -16,7 +16,7 @@ from elman.nn.attention import KINDS, Attention
 from elman.nn.decoder import Decoder
 from elman.nn.encoder_decoder import Encoder, EncoderDecoder, Start
 
-READ, WRITTEN, E, H = 9, 7, 4, 5
+READ, WRITTEN, E, H = 8, 7, 4, 5  # the last of those read, 7, is the end of those written
 SOURCES = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]])
 LENGTHS = torch.tensor([4, 2, 1])
 TARGETS = torch.tensor([[3, 0, 0], [1, 2, 6], [4, 5, 0]])
@@ -30,6 +30,7 @@ def network(
     layers: int = 1,
     **options: Any,
 ) -> EncoderDecoder:
+    """With `copying` the symbols read must be among those written: see SOURCES."""
     torch.manual_seed(0)
     encoder = Encoder(nn.Embedding(READ, E), Recurrent(cell, E, H, bidirectional=True, num_layers=layers))
     looking = None if attention is None else Attention(attention, H, encoder.size, 6)
@@ -38,10 +39,11 @@ def network(
     return EncoderDecoder(Decoder(written, recurrent, looking, **options), encoder)
 
 
+@pytest.mark.parametrize("copying", [True, False])
 @pytest.mark.parametrize("feeding", [True, False])
 @pytest.mark.parametrize("attention", [*KINDS, None])
-def test_step_by_step_is_the_whole(attention: str | None, feeding: bool) -> None:
-    whole = network(attention, feeding, "lstm", layers=2).eval()
+def test_step_by_step_is_the_whole(attention: str | None, feeding: bool, copying: bool) -> None:
+    whole = network(attention, feeding, "lstm", layers=2, copying=copying).eval()
     scores, weights = whole(SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
     carried, symbols = whole.begin(SOURCES, LENGTHS), torch.full((3, 1), WRITTEN)
     for t in range(4):
@@ -66,8 +68,9 @@ def test_every_cell_reads_and_writes(cell: str) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("feeding", [True, False])
-def test_the_loss_is_its_definition(feeding: bool) -> None:
-    found = network(feeding=feeding).eval()
+@pytest.mark.parametrize("copying", [True, False])
+def test_the_loss_is_its_definition(feeding: bool, copying: bool) -> None:
+    found = network(feeding=feeding, copying=copying).eval()
     nats, right, count = found.count(SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
     scores, _ = found(SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
     expected, hits = 0.0, 0
@@ -78,8 +81,37 @@ def test_the_loss_is_its_definition(feeding: bool) -> None:
     assert (float(nats), int(right), count) == (pytest.approx(expected, rel=1e-5), hits, 9)
 
 
-def test_smoothing_is_cross_entropys_own_and_of_the_training_alone() -> None:
-    smooth, plain = network(smoothing=0.3), network()
+@torch.no_grad()
+def test_a_share_of_the_time_symbols_are_copied() -> None:
+    found, plain = network(copying=True).eval(), network().eval()
+    gate = found.decoder.gate
+    assert gate is not None
+    plain.load_state_dict(found.state_dict(), strict=False)
+    scores, weights = found(SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
+    spoken, looked = plain(SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
+    readouts, _ = plain.decoder(
+        plain.decoder.shifted(TARGETS, TARGET_LENGTHS)[0], TARGET_LENGTHS + 1, plain.begin(SOURCES, LENGTHS)
+    )
+    torch.testing.assert_close(weights, looked)
+    for row, t in ((0, 0), (1, 2), (2, 1)):
+        share = float(torch.sigmoid(readouts[row, t] @ gate.weight[0] + gate.bias[0]))
+        expected = [(1 - share) * float(p) for p in spoken[row, t].softmax(0)]
+        for place in range(int(LENGTHS[row])):
+            expected[int(SOURCES[row, place])] += share * float(looked[row, t, place])
+        assert sum(expected) == pytest.approx(1, abs=1e-5)
+        torch.testing.assert_close(scores[row, t].exp(), torch.tensor(expected))
+
+
+def test_the_share_that_is_copied_is_learned() -> None:
+    found = network(copying=True)
+    nats, _, _ = found.count(SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
+    nats.backward()
+    assert all(p.grad is not None and p.grad.any() for p in found.parameters())
+
+
+@pytest.mark.parametrize("copying", [True, False])
+def test_smoothing_is_cross_entropys_own_and_of_the_training_alone(copying: bool) -> None:
+    smooth, plain = network(smoothing=0.3, copying=copying), network(copying=copying)
     given = (SOURCES, LENGTHS, TARGETS, TARGET_LENGTHS)
     with torch.no_grad():
         for each in (smooth, plain):
@@ -135,8 +167,9 @@ def test_sampling_rises_and_reads_the_decoders_own() -> None:
     assert "decoder.updates" in found.state_dict()
 
 
-def test_hypotheses_and_rows_are_picked() -> None:
-    found = network(cell="lstm", layers=2).eval()
+@pytest.mark.parametrize("copying", [True, False])
+def test_hypotheses_and_rows_are_picked(copying: bool) -> None:
+    found = network(cell="lstm", layers=2, copying=copying).eval()
     carried = found.begin(SOURCES, LENGTHS).hypotheses(torch.zeros(3, 2, dtype=torch.long))
     symbols = torch.tensor([[1, 2], [3, 4], [5, 6]])
     _, carried = found.decoder.step(symbols, carried)

@@ -14,7 +14,8 @@ import torch
 import elman
 from elman import api
 from elman.errors import InputError
-from elman.tasks._text_scores import nearest, signatures, text_scores
+from elman.tasks._recall import Nearest
+from elman.tasks._text_scores import signatures, text_scores
 from elman.tasks.translate import Translator
 
 SMALL: dict[str, Any] = {"cell": "gru", "hidden_size": 16, "embedding": 8, "batch_size": 16, "threads": 1}
@@ -103,7 +104,17 @@ def test_text_scores_are_sacrebleus() -> None:
 
 def test_the_nearest_source_has_the_same_letters() -> None:
     known = ["how are you", "what is this", "나는 학교에 간다"]
-    assert nearest(known, ["this is what", "are you well", "너는 학교에 가니"]) == [1, 0, 2]
+    assert Nearest(known).find(["this is what", "are you well", "너는 학교에 가니"]) == [[1], [0], [2]]
+
+
+def test_others_than_the_text_itself_are_found() -> None:
+    known = Nearest(["good morning", "good evening", "a good morning", "sea"])
+    assert known.find(["good morning"], 2) == [[0, 2]]
+    assert known.find(["good morning", "seas"], 1, others=True) == [[2], [3]]
+    assert [len(known.find(["sea"], 9, others=others)[0]) for others in (False, True)] == [4, 3]
+    assert known.find(["a sea", "x"], 1) == [[3], [0]]
+    assert [Nearest(["dcba", "abcx"], n).find(["abcd"]) for n in (1, 3)] == [[[0]], [[1]]]
+    assert known.find([]) == []
 
 
 def test_final_scores_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None:
@@ -245,6 +256,74 @@ def test_unknown_words_are_copied_from_where_it_looks(tmp_path: Path) -> None:
     assert "<unk>" not in plain.predict(["sea someone ice tea"])[0]
 
 
+@pytest.fixture(scope="module")
+def recalling(tmp_path_factory: pytest.TempPathFactory) -> Translator:
+    """Learned from sources of two words, of which the first alone decides the target, in no way that could be told."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(120):
+        word, target = ("".join(letters) for letters in rng.choice(list("abcdefgh"), (2, 6)))
+        rows += [(f"{word} {end}", target) for end in ("now", "again", "soon")]
+    order = rng.permutation(len(rows))
+    table = {"said": [rows[k][0] for k in order], "answer": [rows[k][1] for k in order]}
+    options = {"shared_vocabulary": True, "recall": 1, "copying": True, "attention": "location"}
+    more = {"hidden_size": 32, "embedding": 16, "max_steps": 500, "learning_rate": 0.01}
+    return Translator(**{**SMALL, **options, **more}).fit(
+        table, out=tmp_path_factory.mktemp("recall") / "run"
+    )
+
+
+def test_what_is_known_of_like_sources_is_written(recalling: Translator) -> None:
+    assert recalling.scores_["model"]["exact_match"] >= 0.8
+    model, known = recalling, recalling.recall_
+    for text, target in zip(model._held.sources, model._held.targets, strict=True):
+        assert text not in known.sources
+        ((_, source, recalled),) = known.parts([text])
+        assert (source.split()[0], recalled) == (text.split()[0], target) or source.split()[
+            0
+        ] != text.split()[0]
+
+
+def test_a_source_of_the_training_is_read_as_an_unseen_one(recalling: Translator) -> None:
+    sources, vocabulary = recalling._training.sources, recalling.vocabulary_
+    for row, text in zip(recalling._rows[0], sources, strict=True):
+        ends = np.flatnonzero(row == len(vocabulary))
+        said, known, _ = (
+            vocabulary.decode(part[part < len(vocabulary)]) for part in np.split(row, ends[:-1])
+        )
+        assert (said, ends[-1]) == (text, len(row) - 1)
+        assert known in sources
+        assert known != text
+    assert recalling.recall_.parts(sources[:1])[0][:2] == sources[:1] * 2
+
+
+def test_what_is_recalled_comes_back_with_the_run(recalling: Translator) -> None:
+    path, asked = recalling.run_.path, [*recalling._held.sources[:9], "abc now"]
+    back = api.load(path)
+    assert isinstance(back, Translator)
+    assert back.predict(asked) == recalling.predict(asked)
+    assert (
+        "".join(back.draw(asked[0], lambda scores: int(scores.argmax())))
+        == back.predict(asked, beam_size=1)[0]
+    )
+    content = json.loads((path / "task.json").read_text(encoding="utf-8"))
+    for broken in (
+        {},
+        {"sources": ["a"], "targets": []},
+        {"sources": [1], "targets": ["a"]},
+        {"sources": ["a"]},
+    ):
+        (path / "task.json").write_text(json.dumps({**content, "recall": broken}), encoding="utf-8")
+        with pytest.raises(InputError, match=r"task.json: damaged"):
+            api.load(path)
+    (path / "task.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_without_sources_nothing_is_recalled(pairs: Path) -> None:
+    usual = {"shared_vocabulary": True, "unconditional": True, "max_steps": 4}
+    assert train_loss(pairs, **usual) == train_loss(pairs, **usual, recall=2, copying=True)
+
+
 def test_drawing_and_conversing(model: Translator) -> None:
     assert "".join(model.draw(" 17 ", lambda scores: int(scores.argmax()))) == "일 칠"
     told = []
@@ -335,6 +414,14 @@ def test_what_is_asked_wrongly_is_told(model: Translator) -> None:
         list(model.draw("  ", lambda scores: 0))
     with pytest.raises(InputError, match="sampling_steps says when"):
         Translator(sampling_steps=5).check()
+    with pytest.raises(InputError, match="recall_ngrams says which"):
+        Translator(recall_ngrams=3).check()
+    with pytest.raises(InputError, match=r"recall reads what may be written.*--shared-vocabulary"):
+        Translator(recall=1).check()
+    with pytest.raises(InputError, match=r"copying reads what may be written.*--shared-vocabulary"):
+        Translator(copying=True).check()
+    with pytest.raises(InputError, match="attention is none"):
+        Translator(copying=True, shared_vocabulary=True, attention="none").check()
     with pytest.raises(InputError, match="temperature is -1"):
         model.converse(temperature=-1.0)
 
@@ -353,6 +440,10 @@ def test_what_is_asked_wrongly_is_told(model: Translator) -> None:
         {"embedding": 9},
         {"shared_vocabulary": True},
         {"unconditional": True},
+        {"shared_vocabulary": True, "recall": 1},
+        {"shared_vocabulary": True, "recall": 2},
+        {"shared_vocabulary": True, "recall": 1, "recall_ngrams": 1},
+        {"shared_vocabulary": True, "copying": True},
         {"label_smoothing": 0.1},
         {"scheduled_sampling": 1.0},
         {"scheduled_sampling": 1.0, "sampling_steps": 1},
@@ -372,6 +463,10 @@ def test_every_option_changes_the_training(pairs: Path, options: dict[str, Any])
     usual: dict[str, Any] = {}
     if "variational" in options:
         usual = {"dropout": 0.5}
+    if "copying" in options or "recall" in options:
+        usual = {"shared_vocabulary": True, "recall": options.get("recall", 1) - 1}
+    if "recall_ngrams" in options:
+        usual = {"shared_vocabulary": True, "recall": 1}
     if "sampling_steps" in options:
         usual = {"scheduled_sampling": 1.0}
     assert train_loss(pairs, **usual, max_steps=4) != train_loss(pairs, **{"max_steps": 4, **options})

@@ -19,16 +19,19 @@ _WIDTH = 15  # steps around each place at which `location` sees where the decode
 class Memory:
     """What B rows may look at.
 
-    values: (B, S, E); keys: (B, S, A), what a query is compared with; inside: (B, S), False in the padding.
+    values: (B, S, E); keys: (B, S, A), what a query is compared with; inside: (B, S), False in the padding; symbols:
+    (B, S) integers, what stands at each place, where it may be copied.
     """
 
     values: Tensor
     keys: Tensor
     inside: Tensor
+    symbols: Tensor | None = None
 
     def rows(self, rows: Tensor) -> Memory:
         """The memory of some rows, in that order."""
-        return Memory(self.values[rows], self.keys[rows], self.inside[rows])
+        symbols = None if self.symbols is None else self.symbols[rows]
+        return Memory(self.values[rows], self.keys[rows], self.inside[rows], symbols)
 
 
 class Attention(nn.Module):

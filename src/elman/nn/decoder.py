@@ -17,6 +17,8 @@ from elman.nn.recurrent import Recurrent
 
 States = Mapping[str, Tensor]
 
+_LEAST = 1e-30  # a probability that has a logarithm
+
 
 @dataclass(frozen=True)
 class Carried:
@@ -60,6 +62,10 @@ class Decoder(nn.Module):
     in place of E (input feeding, Luong, Pham and Manning 2015): the decoder then knows where it has looked, and learns
     step by step; without it a sequence that is known goes through the layers in one call.
 
+    With `copying` a symbol may also be taken from where the decoder looks, g_t of the time (the pointer of See, Liu and
+    Manning 2017): P(y_t = k) = (1 - g_t) P'(k) + g_t sum over the places s of k of a_ts, g_t = sigmoid(w . r_t + b);
+    P' is the one above, a_t the attention. The scores then are ln P.
+
     What the memory is, and the first state, is nothing to the decoder: an encoder's outputs, an image's cells.
 
     Args:
@@ -68,6 +74,7 @@ class Decoder(nn.Module):
         attention: where to look; None: the state at the start is all there is.
         dropout: probability in [0, 1) on the readouts r; input_dropout: on the embedding.
         variational: drop the same features at every step of a row.
+        copying: write symbols of the memory too, which `begin` is then given.
         smoothing: share of the loss in training that asks for all symbols alike (label smoothing, Szegedy et al. 2016).
         sampling: probability in [0, 1] with which the decoder reads in training what it would have written itself
             (scheduled sampling, Bengio et al. 2015), reached evenly in the first `sampling_steps` updates.
@@ -89,6 +96,7 @@ class Decoder(nn.Module):
         dropout: float = 0.0,
         variational: bool = False,
         input_dropout: float = 0.0,
+        copying: bool = False,
         smoothing: float = 0.0,
         sampling: float = 0.0,
         sampling_steps: int = 1,
@@ -112,15 +120,24 @@ class Decoder(nn.Module):
         looked = 0 if attention is None else attention.memory_size
         self.readout = nn.Linear(recurrent.hidden_size + looked, size)
         self.bias = nn.Parameter(torch.zeros(self.end + 1))
+        self.gate = nn.Linear(size, 1) if copying else None
         nn.init.normal_(embedding.weight, std=size**-0.5)
 
-    def begin(self, memory: Tensor | None, lengths: Tensor, state: States | None = None) -> Carried:
-        """Before the first symbol. memory: (B, S, M), None without attention; lengths (B,); state: zeros when None."""
+    def begin(
+        self,
+        memory: Tensor | None,
+        lengths: Tensor,
+        state: States | None = None,
+        symbols: Tensor | None = None,
+    ) -> Carried:
+        """Before the first symbol. memory: (B, S, M), None without attention; lengths (B,); state: zeros when None;
+        symbols: (B, S) of the memory, read where they may be copied."""
         batch, weight = len(lengths), self.embedding.weight
         read = None
         if self.attention is not None:
             assert memory is not None
             read = self.attention.read(memory, lengths)
+            read = read if self.gate is None else replace(read, symbols=symbols)
         sizes, layers = self.recurrent.state_sizes, self.recurrent.num_layers
         start = {name: weight.new_zeros(layers, batch, size) for name, size in sizes.items()}
         looked = None if read is None else weight.new_zeros(batch, 1, 2, read.keys.shape[1])
@@ -130,7 +147,7 @@ class Decoder(nn.Module):
     def step(self, symbols: Tensor, carried: Carried) -> tuple[Tensor, Carried]:
         """Scores (B, K, V + 1) of what follows the last symbols (B, K) of all hypotheses, and where they then stand."""
         carried = self._advance(self.embedding(symbols), carried)
-        return self.scores(carried.fed), carried
+        return self._scores_of(carried), carried
 
     def forward(self, symbols: Tensor, lengths: Tensor, carried: Carried) -> tuple[Tensor, Tensor | None]:
         """Readouts (B, T, E) at every step and the attention (B, T, S) for symbols (B, T) that are known, `lengths`
@@ -146,7 +163,7 @@ class Decoder(nn.Module):
             given = x[:, t : t + 1]
             if rate and t:
                 with torch.no_grad():
-                    own = self.scores(carried.fed).argmax(2)
+                    own = self._scores_of(carried).argmax(2)
                 drawn = torch.rand(len(x), 1, 1, device=x.device) < rate
                 given = self.embedding(own).where(drawn, given)
             carried = self._advance(given, carried)
@@ -171,8 +188,13 @@ class Decoder(nn.Module):
         The loss is -ln P(target) in nats; in training -(1 - e) ln P(target) - e mean over k of ln P(k), e = smoothing.
         """
         inputs, wanted = self.shifted(targets, lengths)
-        readouts, _ = self(inputs, lengths + 1, carried)
+        readouts, weights = self(inputs, lengths + 1, carried)
         known = wanted >= 0
+        if self.gate is not None:
+            logs, wanted = self.scores(readouts, weights, carried.memory)[known], wanted[known]
+            smoothing = self.smoothing if self.training else 0.0
+            nats = F.cross_entropy(logs, wanted, reduction="sum", label_smoothing=smoothing)
+            return nats, (logs.argmax(1) == wanted).sum(), len(wanted)
         x, wanted = readouts[known], wanted[known]
         weight = self.embedding.weight
         nats, right = linear_cross_entropy(x, weight, self.bias, wanted)
@@ -181,9 +203,21 @@ class Decoder(nn.Module):
             nats = nats + self.smoothing * ahead.sum()
         return nats, right, len(wanted)
 
-    def scores(self, readouts: Tensor) -> Tensor:
-        """Scores (..., V + 1) of readouts (..., E)."""
-        return F.linear(readouts, self.embedding.weight, self.bias)
+    def scores(self, readouts: Tensor, weights: Tensor | None = None, memory: Memory | None = None) -> Tensor:
+        """Scores (B, K, V + 1) of readouts (B, K, E); weights: (B, K, S) of the attention, read where it copies."""
+        scores = F.linear(readouts, self.embedding.weight, self.bias)
+        if self.gate is None or weights is None or memory is None or memory.symbols is None:
+            return scores
+        share = torch.sigmoid(self.gate(readouts))
+        places = memory.symbols[:, None].expand(weights.shape)
+        return (
+            (scores.softmax(2) * (1 - share)).scatter_add(2, places, weights * share).clamp_min(_LEAST).log()
+        )
+
+    def _scores_of(self, carried: Carried) -> Tensor:
+        return self.scores(
+            carried.fed, None if carried.looked is None else carried.looked[:, :, 0], carried.memory
+        )
 
     def _sampling_rate(self) -> float:
         """How likely the decoder reads its own symbol in this update; each call in training is one."""

@@ -113,15 +113,16 @@ class EncoderDecoder(nn.Module):
         if self.encoder is None or self.start is None:
             return self.decoder.begin(None, lengths)
         memory, vector = self.encoder(sources, lengths)
-        return self.decoder.begin(memory, lengths, self.start(vector))
+        return self.decoder.begin(memory, lengths, self.start(vector), sources)
 
     def forward(
         self, sources: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """Scores (B, T + 1, V + 1) of each target symbol and of the end, and the attention (B, T + 1, S)."""
         inputs, _ = self.decoder.shifted(targets, target_lengths)
-        readouts, weights = self.decoder(inputs, target_lengths + 1, self.begin(sources, lengths))
-        return self.decoder.scores(readouts), weights
+        carried = self.begin(sources, lengths)
+        readouts, weights = self.decoder(inputs, target_lengths + 1, carried)
+        return self.decoder.scores(readouts, weights, carried.memory), weights
 
     def count(
         self, sources: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor

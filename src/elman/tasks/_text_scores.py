@@ -1,4 +1,4 @@
-"""How near texts come to what they should be: chrF and BLEU by sacrebleu, exact matches; and what retrieval reaches."""
+"""How near texts come to what they should be: chrF and BLEU by sacrebleu, exact matches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from elman.data.extras import extra
-
-_ROWS = 256  # sources compared at once
 
 
 def text_scores(found: Sequence[str], wanted: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -39,21 +37,3 @@ def signatures() -> list[str]:
 def _metrics() -> dict[str, Any]:
     metrics = extra("sacrebleu", "chrF and BLEU").metrics
     return {"chrf": metrics.CHRF(), "bleu": metrics.BLEU()}
-
-
-def nearest(sources: Sequence[str], asked: Sequence[str]) -> list[int]:
-    """For each text asked the number of the source that is most like it: cosine of the tf-idf of character n-grams of
-    length 1 to 4, the first of several.
-
-    >>> nearest(["a river", "the sea"], ["the river", "see the sea"])
-    [0, 1]
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    reader = TfidfVectorizer(analyzer="char", ngram_range=(1, 4), sublinear_tf=True, dtype=np.float32)
-    known = reader.fit_transform(sources).T.tocsc()
-    found: list[int] = []
-    for start in range(0, len(asked), _ROWS):
-        likeness = (reader.transform(asked[start : start + _ROWS]) @ known).toarray()
-        found += likeness.argmax(1).tolist()
-    return found

@@ -50,7 +50,7 @@ class DecoderOptions(ModelOptions):
     )
     sampling_steps: int = option(1000, "updates in which that probability is reached, from 0 on", minimum=1)
 
-    def decoder(self, embedding: nn.Embedding, memory_size: int | None) -> Decoder:
+    def decoder(self, embedding: nn.Embedding, memory_size: int | None, *, copying: bool = False) -> Decoder:
         """The decoder of the symbols and the end mark in `embedding`; memory_size: None without a memory."""
         from elman.nn.attention import Attention
         from elman.nn.decoder import Decoder
@@ -65,6 +65,7 @@ class DecoderOptions(ModelOptions):
             dropout=self.dropout,
             variational=self.variational,
             input_dropout=self.input_dropout,
+            copying=copying,
             smoothing=self.label_smoothing,
             sampling=self.scheduled_sampling,
             sampling_steps=self.sampling_steps,

@@ -21,8 +21,9 @@ from elman.tasks._conversation import Conversation, Talking
 from elman.tasks._inputs import Answer, is_file, text_groups
 from elman.tasks._options import SymbolOptions
 from elman.tasks._pairs import PairOptions, Pairs, read_pairs
+from elman.tasks._recall import Nearest, Recall, encoded, symbols
 from elman.tasks._task import Data, Scores, Task, sources
-from elman.tasks._text_scores import nearest, signatures, text_scores
+from elman.tasks._text_scores import signatures, text_scores
 from elman.tasks._translate_problem import TranslationProblem, padding
 from elman.tasks._writing import (
     DecoderOptions,
@@ -61,8 +62,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
     Attributes, after `fit` or `load`: `source_vocabulary_` and `vocabulary_`, the symbols read and written; `network_`,
     the torch model; and those of `Task`.
 
-    Not covered: sources of several texts (earlier turns of a conversation), a copy mechanism that is learned, texts
-    larger than memory.
+    Not covered: sources of several texts (earlier turns of a conversation), texts larger than memory.
 
     >>> Translator(vocabulary="word", attention="multiplicative").options()["input_feeding"]
     True
@@ -74,6 +74,15 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
     evaluating: ClassVar[type[Any]] = Searching
 
     shared_vocabulary: bool = option(False, "sources and targets have one vocabulary, and one set of vectors")
+    recall: int = option(
+        0, "read with a source this many known ones that are most like it, each with its target", minimum=0
+    )
+    recall_ngrams: int = option(
+        4, "texts are alike by their runs of up to this many characters", minimum=1, maximum=8
+    )
+    copying: bool = option(
+        False, "symbols may be copied from where the decoder looks, a learned share of the time"
+    )
     bidirectional: bool = option(True, "a second set of layers reads each source from its end")
     sequence_length: int = option(
         300, "most symbols of a source or a target; a longer pair is refused", minimum=1
@@ -115,12 +124,15 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         if problem := self._problem_of(text, row):
             raise InputError(problem)
         decoder, vocabulary = self.network_.decoder, self.vocabulary_
+        (read,) = self.recall_.parts([text])
         banned, pieces = forbidden(decoder, vocabulary, Searching()), vocabulary.decoder()
         limit = max_length or self._limit(row)
-        for symbol, place in draw(decoder, self._begin([row]), limit, choose, banned):
+        for symbol, place in draw(
+            decoder, self._begin([encoded(self.source_vocabulary_, read)]), limit, choose, banned
+        ):
             if symbol == vocabulary.unknown_id and place is not None:
                 yield pieces.push(symbol).replace(
-                    spelled(vocabulary, [symbol]), self.source_vocabulary_.symbol_at(text, place)
+                    spelled(vocabulary, [symbol]), symbols(self.source_vocabulary_, read)[place]
                 )
             elif piece := pieces.push(symbol):
                 yield piece
@@ -177,8 +189,8 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         asked = self._judged_references()
         step = -(-len(self._training) // _KNOWN)
         known = self._training.take(range(0, len(self._training), step))
-        best = nearest(known.sources, list(asked))
-        return {"nearest source": text_scores([known.targets[k] for k in best], list(asked.values()))}
+        best = Nearest(known.sources).find(list(asked))
+        return {"nearest source": text_scores([known.targets[k] for (k,) in best], list(asked.values()))}
 
     # --- what Task asks for
 
@@ -197,6 +209,15 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         super().check()
         if self.sampling_steps != 1000 and not self.scheduled_sampling:
             raise InputError("sampling_steps says when a probability is reached; give --scheduled-sampling.")
+        if self.recall_ngrams != 4 and not self.recall:
+            raise InputError("recall_ngrams says which sources are recalled; give --recall.")
+        for name in ("recall", "copying"):
+            if getattr(self, name) and not self.shared_vocabulary:
+                raise InputError(
+                    f"{name} reads what may be written, in the same symbols; give --shared-vocabulary."
+                )
+        if self.copying and self.attention == "none":
+            raise InputError("copying is from where the decoder looks, but attention is none; give another.")
 
     def _prepare(self, given: list[Any]) -> TranslationProblem:
         pairs, *names = read_pairs(given, self.source_column, self.target_column, header=self.header)
@@ -215,7 +236,9 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         self.source_vocabulary_, self.vocabulary_ = (
             self.build_vocabulary(texts, unknown=listed) for texts in spoken
         )
-        self._rows, self._held_rows = self._encoded_pairs(pairs), self._encoded_pairs(self._held)
+        self.recall_ = Recall.of(pairs, 0 if self.unconditional else self.recall, self.recall_ngrams)
+        self._rows = self._encoded_pairs(pairs, others=True)
+        self._held_rows = self._encoded_pairs(self._held)
         self._longest = max(map(len, self._rows[1]))
         self.network_ = self._build()
         return TranslationProblem(self)
@@ -239,13 +262,19 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         self.vocabulary_.save(run.path / "vocabulary.json")
         if not self.shared_vocabulary:
             self.source_vocabulary_.save(run.path / "source_vocabulary.json")
-        run.write_json("task.json", {"columns": self.columns_, "longest": self._longest})
+        values: dict[str, Any] = {"columns": self.columns_, "longest": self._longest}
+        if self.recall_.count:
+            values["recall"] = self.recall_.values()
+        run.write_json("task.json", values)
 
     def _restore(self, run: RunFolder) -> None:
         where, content = run.path / "task.json", run.read_json("task.json")
         try:
             first, second = map(str, content["columns"])
             self.columns_, self._longest = (first, second), int(content["longest"])
+            self.recall_ = Recall([], [], 0, self.recall_ngrams)
+            if self.recall and not self.unconditional:
+                self.recall_ = Recall.restored(content["recall"], self.recall, self.recall_ngrams)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{where}: damaged ({error!r}); restore the file or train again.") from error
         self.vocabulary_ = self.source_vocabulary_ = Vocabulary.load(run.path / "vocabulary.json")
@@ -300,13 +329,13 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             variational=self.variational,
             input_dropout=self.input_dropout,
         )
-        return EncoderDecoder(self.decoder(written, encoder.size), encoder)
+        return EncoderDecoder(self.decoder(written, encoder.size, copying=self.copying), encoder)
 
     def _encoded(self, vocabulary: Vocabulary, texts: Sequence[str]) -> Rows:
         return [vocabulary.encode(text.strip(), "map").astype(np.int64) for text in texts]
 
-    def _encoded_pairs(self, pairs: Pairs) -> tuple[Rows, Rows]:
-        """Sources and targets as numbers; raises InputError for the first that is too long."""
+    def _encoded_pairs(self, pairs: Pairs, *, others: bool = False) -> tuple[Rows, Rows]:
+        """What is read for sources, and targets, as numbers; raises InputError for the first that is too long."""
         rows = (
             self._encoded(self.source_vocabulary_, pairs.sources),
             self._encoded(self.vocabulary_, pairs.targets),
@@ -315,7 +344,10 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             for row, place in zip(part, pairs.places, strict=True):
                 if len(row) > self.sequence_length:
                     raise InputError(f"{place}: the {side} has {self._too_long(row)}, or take the pair out.")
-        return rows
+        if not self.recall_.count:
+            return rows
+        read = self.recall_.parts(pairs.sources, others=others)
+        return [encoded(self.source_vocabulary_, parts) for parts in read], rows[1]
 
     def _too_long(self, row: NDArray[np.int64]) -> str:
         return f"{len(row):,} symbols, expected at most {self.sequence_length:,}; train with a higher --sequence-length"
@@ -373,14 +405,14 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         training = self.network_.training
         self.network_.eval()
         for batch in data.in_batches(list(map(len, rows)), _READ):
-            given = [rows[k] for k in batch]
-            limits = [how.max_length or self._limit(row) for row in given]
-            asked = [texts[k].strip() for k in batch]
+            limits = [how.max_length or self._limit(rows[k]) for k in batch]
+            asked = self.recall_.parts([texts[k] for k in batch])
 
-            def copied(row: int, place: int, asked: list[str] = asked) -> str:
-                return self.source_vocabulary_.symbol_at(asked[row], place)
+            def copied(row: int, place: int, asked: list[list[str]] = asked) -> str:
+                return symbols(self.source_vocabulary_, asked[row])[place]
 
-            written = write(self.network_.decoder, self._begin(given), limits, self.vocabulary_, how, copied)
+            given = self._begin([encoded(self.source_vocabulary_, parts) for parts in asked])
+            written = write(self.network_.decoder, given, limits, self.vocabulary_, how, copied)
             for k, answers in zip(batch, written, strict=True):
                 found[k] = answers
         self.network_.train(training)
@@ -413,11 +445,12 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             return looks
         asked = zip(self._judged_references(), self._shown, strict=True)
         for text, written in report.chosen(list(asked)):
-            (row,) = self._encoded(self.source_vocabulary_, [text])
-            symbols, lengths = self._tensors([np.array(written.symbols, np.int64)])
+            (parts,) = self.recall_.parts([text])
+            source = self._tensors([encoded(self.source_vocabulary_, parts)])
+            target = self._tensors([np.array(written.symbols, np.int64)])
             with torch.inference_mode():
-                _, weights = self.network_(*self._tensors([row]), symbols, lengths)
-            read = [self.source_vocabulary_.symbol_at(text, place) for place in range(len(row))]
+                _, weights = self.network_(*source, *target)
+            read = symbols(self.source_vocabulary_, parts)
             told = [self.vocabulary_.decode([symbol]) for symbol in written.symbols]
             looks.append(report.Look(read, [*told, "end"], weights[0].float().cpu().numpy()))
         return looks
