@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import machine, time_to_quality, training_overhead
+from benchmarks import beam, machine, time_to_quality, training_overhead
 
 
 def test_both_layers_follow_one_curve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,6 +47,24 @@ def test_overhead_compares_like_with_like(monkeypatch: pytest.MonkeyPatch) -> No
     repeats, batches, validations = 2, 6, 2
     assert len(updates) == repeats * len(training_overhead.LOOPS) * (batches + validations)
     assert found["overhead, elman.nn"] > -1
+
+
+def test_a_beam_writes_what_greedy_writing_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both sides write all sentences to the same ends; with a beam of 1 they are one and the same search."""
+    written: list[list[list[int]]] = []
+    search = beam.search
+
+    def seen(*given: object) -> object:
+        found = search(*given)  # type: ignore[arg-type]
+        written.append([row[0].symbols for row in found])
+        return found
+
+    monkeypatch.setattr(beam, "search", seen)
+    found = beam.measure(9, 3, 2, 1)
+    assert set(found) == {"greedy", "beam", "ratio"}
+    assert [[len(symbols) for symbols in rows] for rows in written] == [[10, 25, 40]] * 4
+    beam.measure(9, 3, 1, 1)
+    assert written[-1] == written[-2] == written[0]
 
 
 def test_limits_are_measured_or_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from elman.nn import Recurrent
+from elman.nn import Recurrent, beam, paths
 from elman.nn.attention import Attention
-from elman.nn.beam import draw, search
+from elman.nn.beam import draw, largest, search
 from elman.nn.decoder import Carried, Decoder
+from elman.nn.stepper import Stepper
 
 SYMBOLS, LIMIT = 3, 4
 
@@ -149,13 +151,13 @@ def test_rows_do_not_see_each_other(size: int) -> None:
 def test_a_row_stops_when_it_is_done() -> None:
     network = decoder(2)
     steps = []
-    step = network.step
+    advance = network.advance
 
-    def counted(symbols: torch.Tensor, carried: Carried) -> tuple[torch.Tensor, Carried]:
+    def counted(symbols: torch.Tensor, *others: Any) -> Carried:
         steps.append(len(symbols))
-        return step(symbols, carried)
+        return advance(symbols, *others)
 
-    network.step = counted  # type: ignore[method-assign]
+    network.advance = counted  # type: ignore[method-assign]
     search(network, begun(network, 5), [1, 1, 1, 1, 12], Looking(no_repeat=0, min_length=12))
     assert steps == [5] + [1] * 11
 
@@ -165,13 +167,13 @@ def test_a_row_does_not_go_on_when_nothing_better_can_come() -> None:
     with torch.no_grad():
         network.bias[network.end] = 50
     steps = []
-    step = network.step
+    advance = network.advance
 
-    def counted(symbols: torch.Tensor, carried: Carried) -> tuple[torch.Tensor, Carried]:
+    def counted(symbols: torch.Tensor, *others: Any) -> Carried:
         steps.append(len(symbols))
-        return step(symbols, carried)
+        return advance(symbols, *others)
 
-    network.step = counted  # type: ignore[method-assign]
+    network.advance = counted  # type: ignore[method-assign]
     found = search(network, begun(network), [30] * 3, Looking(4, 1))
     assert [row[0].symbols for row in found] == [[]] * 3
     assert steps == [3]
@@ -266,3 +268,40 @@ def test_drawing_ends_at_the_end_mark() -> None:
     drawn = list(draw(network, begun(network, 1), 9, lambda scores: next(chosen)))
     assert [symbol for symbol, _ in drawn] == [2, 0]
     assert all(0 <= place < 5 for _, place in drawn if place is not None)
+
+
+@pytest.mark.parametrize("symbols", [1, 4, 63, 64, 65, 300])
+@pytest.mark.parametrize("count", [1, 10, 700])
+@pytest.mark.parametrize("scattered", [False, True])
+def test_the_largest_are_those_of_all(symbols: int, count: int, scattered: bool) -> None:
+    torch.manual_seed(symbols)
+    scores, before = torch.randn(3, 4, symbols), (0.1 if scattered else 3) * torch.randn(3, 4)
+    scores[:, :, ::64] += 9 * scattered  # each in a block of its own
+    scores[scores < -1] = -torch.inf
+    before[1, 2] = -torch.inf
+    found, places = largest(scores, before, count)
+    every = (scores + before[:, :, None]).flatten(1)
+    assert found.equal(every.topk(min(count, 4 * symbols)).values)
+    assert every.gather(1, places).equal(found)
+    assert all(len(set(row)) == len(row) for row in places.tolist())
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+def test_the_stepped_layers_are_the_layers(feeding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypotheses, scores and looks through the packed weights are those of a call of the layers for each step."""
+    network = decoder(4, feeding)
+    looking = Looking(4, 3, length_penalty=0.6)
+    packed = search(network, begun(network, 5), [12, 3, 7, 1, 9], looking)
+    monkeypatch.setattr(Stepper, "_chosen", lambda _: paths.TEXT)
+    plain = search(network, begun(network, 5), [12, 3, 7, 1, 9], looking)
+    for ours, theirs in zip(packed, plain, strict=True):
+        assert [(one.symbols, one.looked) for one in ours] == [(one.symbols, one.looked) for one in theirs]
+        assert [one.score for one in ours] == pytest.approx([one.score for one in theirs], abs=1e-5)
+
+
+def test_scores_made_in_parts_are_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, looking = decoder(5), Looking(4, 2, no_repeat=2, min_length=2)
+    whole = search(network, begun(network, 5), [9] * 5, looking, forbidden=[1])
+    monkeypatch.setattr(beam, "_SCORED", 1)
+    parts = search(network, begun(network, 5), [9] * 5, looking, forbidden=[1])
+    assert [[one.symbols for one in row] for row in parts] == [[one.symbols for one in row] for row in whole]

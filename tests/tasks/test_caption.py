@@ -410,6 +410,13 @@ def test_a_process_without_rows_has_a_loss(shapes: Path) -> None:
     assert all(parameter.grad is not None for parameter in model.network_.parameters())
 
 
+def test_what_encoder_and_decoder_cost_is_logged(model: Captioner) -> None:
+    rows = model.run_.metrics()
+    assert all(row["encoder_seconds"] > 0 and row["decoder_seconds"] > 0 for row in rows)
+    taken = sum(row["encoder_seconds"] + row["decoder_seconds"] for row in rows)
+    assert taken < rows[-1]["seconds"]  # of each evaluation its own, not all up to there
+
+
 def test_the_report_shows_images_and_where_it_looked(model: Captioner) -> None:
     page = (model.run_.path / "report.html").read_text(encoding="utf-8")
     for told in ("nearest image", "most frequent caption", "Where it looked", "nrefs:", "should be"):

@@ -28,7 +28,7 @@ class Memory:
     inside: Tensor
     symbols: Tensor | None = None
 
-    def rows(self, rows: Tensor) -> Memory:
+    def rows(self, rows: Tensor | slice) -> Memory:
         """The memory of some rows, in that order."""
         symbols = None if self.symbols is None else self.symbols[rows]
         return Memory(self.values[rows], self.keys[rows], self.inside[rows], symbols)

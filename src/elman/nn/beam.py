@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from elman.nn.decoder import Carried, Decoder
+from elman.nn.stepper import Stepper
 
-_CLEARED = 0.75  # share of the rows that must go on, or those that are done are cleared away
+_CLEARED = 0.75  # share of the rows that must go on, or those that are done are cleared away,
+_IDLE = 16  # as they are when they have so many hypotheses
+_BLOCK = 64  # scores of which the largest is found first
+_SCORED = 1 << 19  # scores made at once: what fits into the second-level cache is read again at no cost
 
 
 class Rules(Protocol):
@@ -83,14 +87,41 @@ def draw(
 ) -> Iterator[tuple[int, int | None]]:
     """The symbols of one row, each chosen from the scores (V + 1,) in its turn, and the step of the memory it was
     written from; ends before the end mark, or at the limit."""
-    symbol = decoder.end
+    symbol, layers = decoder.end, Stepper(decoder.recurrent)
     for _ in range(limit):
-        scores, carried = decoder.step(torch.full((1, 1), symbol, device=decoder.bias.device), carried)
+        given = torch.full((1, 1), symbol, device=decoder.bias.device)
+        scores, carried = decoder.step(given, carried, layers)
         scores[..., list(forbidden)] = -torch.inf
         symbol = choose(scores[0, 0].double().cpu().numpy())
         if symbol == decoder.end:
             return
         yield symbol, None if carried.looked is None else int(carried.looked[0, 0, 0].argmax())
+
+
+def largest(scores: Tensor, before: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest sums (B, count) of scores (B, K, V) and what was before (B, K), largest first, and the place
+    of each among the K * V of its row; fewer where there are fewer.
+
+    The largest of each block of scores are found first: in no other blocks than those of the `count` largest of them
+    can one of the sums lie. Of equal sums any.
+
+    >>> sums, places = largest(torch.tensor([[[0.0, 5.0, 1.0], [4.0, 0.0, 9.0]]]), torch.tensor([[0.0, -3.0]]), 2)
+    >>> sums.tolist(), places.tolist()
+    ([[6.0, 5.0]], [[5, 1]])
+    """
+    rows, width, symbols = scores.shape
+    blocks, rest = divmod(symbols, _BLOCK)
+    number = torch.arange(width * symbols, device=scores.device)
+    places = number.view(width, symbols)[:, symbols - rest :].reshape(1, -1).expand(rows, -1)
+    if blocks:
+        whole = scores[:, :, : symbols - rest].reshape(rows, width, blocks, _BLOCK)
+        highest = (whole.amax(3) + before[:, :, None]).flatten(1)
+        kept = highest.topk(min(count, highest.shape[1]), sorted=False).indices
+        first = kept // blocks * symbols + kept % blocks * _BLOCK
+        places = torch.cat([places, (first[:, :, None] + number[:_BLOCK]).flatten(1)], 1)
+    sums = scores.flatten(1).gather(1, places) + before.gather(1, places // symbols)
+    found, best = sums.topk(min(count, sums.shape[1]))
+    return found, places.gather(1, best)
 
 
 class _Beam:
@@ -109,6 +140,7 @@ class _Beam:
         forbidden: Sequence[int],
     ) -> None:
         self.decoder, self.carried, self.rules, self.forbidden = decoder, carried, rules, list(forbidden)
+        self.layers = Stepper(decoder.recurrent)
         device, rows = carried.fed.device, len(limits)
         self.found: list[list[Hypothesis]] = [[] for _ in limits]
         self.numbers = torch.arange(rows, device=device)
@@ -141,26 +173,33 @@ class _Beam:
 
     def _candidates(self) -> tuple[Tensor, Tensor, Tensor]:
         """ln P (B, 2 K), the last symbol and the parent of the best continuations, best first."""
-        scores, self.carried = self.decoder.step(self.last, self.carried)
-        total = scores.logsumexp(2, keepdim=True)
-        scores[:, :, self.forbidden] = -torch.inf
+        self.carried = self.decoder.advance(self.last, self.carried, self.layers)
+        rows, width = self.last.shape
+        size = max(1, _SCORED // (width * (self.decoder.end + 1)))
+        parts = [self._best(slice(start, start + size)) for start in range(0, rows, size)]
+        best, symbols, parents = map(torch.cat, zip(*parts, strict=True))
+        return best, symbols, parents
+
+    def _best(self, rows: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """`_candidates` of some rows."""
+        scores = self.decoder.scores_of(self.carried, rows)
+        before = self.logs[rows] - scores.logsumexp(2)
+        if self.forbidden:
+            scores[:, :, self.forbidden] = -torch.inf
         if self.symbols.shape[2] < self.rules.min_length:
             scores[:, :, self.decoder.end] = -torch.inf
         if self.rules.no_repeat:
-            self._forbid_repeats(scores)
-        count = 2 * self.rules.beam_size  # of each hypothesis: more cannot be among the best of all
-        likely, symbols = scores.topk(min(count, scores.shape[2]))
-        logs = (self.logs[:, :, None] + (likely - total)).flatten(1)
-        best, places = logs.topk(min(count, logs.shape[1]))
-        return best, symbols.flatten(1).gather(1, places), places // likely.shape[2]
+            self._forbid_repeats(scores, self.symbols[rows])
+        best, places = largest(scores, before, 2 * self.rules.beam_size)
+        return best, places % scores.shape[2], places // scores.shape[2]
 
-    def _forbid_repeats(self, scores: Tensor) -> None:
+    def _forbid_repeats(self, scores: Tensor, symbols: Tensor) -> None:
         """No symbol that would make a run of `no_repeat` symbols which the hypothesis holds already."""
-        before, size = self.symbols.shape[2], self.rules.no_repeat
+        before, size = symbols.shape[2], self.rules.no_repeat
         if before < size:
             return
-        runs = self.symbols.unfold(2, size, 1)  # (B, K, runs, size)
-        same = (runs[..., :-1] == self.symbols[:, :, None, before - size + 1 :]).all(3)
+        runs = symbols.unfold(2, size, 1)  # (B, K, runs, size)
+        same = (runs[..., :-1] == symbols[:, :, None, before - size + 1 :]).all(3)
         row, column, run = same.nonzero(as_tuple=True)
         scores[row, column, runs[row, column, run, -1]] = -torch.inf
 
@@ -212,7 +251,8 @@ class _Beam:
             self._cut(row)
         self.open &= ~full & (best > self.worst)
         self.logs = self.logs.masked_fill(~self.open[:, None], -torch.inf)
-        if int(self.open.sum()) <= _CLEARED * len(self.open):
+        count, still = len(self.open), int(self.open.sum())
+        if still <= _CLEARED * count or (count - still) * self.logs.shape[1] >= _IDLE:
             self._clear(self.open.nonzero().flatten())
 
     def _cut(self, row: int) -> None:

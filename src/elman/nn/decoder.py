@@ -14,8 +14,10 @@ from elman.nn.attention import Attention, Memory
 from elman.nn.cross_entropy import linear_cross_entropy
 from elman.nn.dropout import Dropout
 from elman.nn.recurrent import Recurrent
+from elman.nn.stepper import Stepper
 
 States = Mapping[str, Tensor]
+ALL = slice(None)
 
 _LEAST = 1e-30  # a probability that has a logarithm
 
@@ -44,6 +46,8 @@ class Carried:
     def hypotheses(self, parents: Tensor) -> Carried:
         """The hypotheses (B, K') that go on: each by the number of the one it continues."""
         count, width = self.fed.shape[:2]
+        if width == parents.shape[1] == 1:
+            return self
         row = torch.arange(count, device=parents.device)[:, None]
         flat = (row * width + parents).flatten()
         state = {name: s[:, flat] for name, s in self.state.items()}
@@ -144,10 +148,17 @@ class Decoder(nn.Module):
         fed = weight.new_zeros(batch, 1, self.embedding.embedding_dim)
         return Carried(read, {**start, **(state or {})}, fed, looked)
 
-    def step(self, symbols: Tensor, carried: Carried) -> tuple[Tensor, Carried]:
+    def step(
+        self, symbols: Tensor, carried: Carried, layers: Stepper | None = None
+    ) -> tuple[Tensor, Carried]:
         """Scores (B, K, V + 1) of what follows the last symbols (B, K) of all hypotheses, and where they then stand."""
-        carried = self._advance(self.embedding(symbols), carried)
-        return self._scores_of(carried), carried
+        carried = self.advance(symbols, carried, layers)
+        return self.scores_of(carried), carried
+
+    def advance(self, symbols: Tensor, carried: Carried, layers: Stepper | None = None) -> Carried:
+        """Where all hypotheses stand after their last symbols (B, K); layers: those of the decoder, with their weights
+        packed once for many steps."""
+        return self._advance(self.embedding(symbols), carried, layers)
 
     def forward(self, symbols: Tensor, lengths: Tensor, carried: Carried) -> tuple[Tensor, Tensor | None]:
         """Readouts (B, T, E) at every step and the attention (B, T, S) for symbols (B, T) that are known, `lengths`
@@ -163,7 +174,7 @@ class Decoder(nn.Module):
             given = x[:, t : t + 1]
             if rate and t:
                 with torch.no_grad():
-                    own = self._scores_of(carried).argmax(2)
+                    own = self.scores_of(carried).argmax(2)
                 drawn = torch.rand(len(x), 1, 1, device=x.device) < rate
                 given = self.embedding(own).where(drawn, given)
             carried = self._advance(given, carried)
@@ -214,10 +225,11 @@ class Decoder(nn.Module):
             (scores.softmax(2) * (1 - share)).scatter_add(2, places, weights * share).clamp_min(_LEAST).log()
         )
 
-    def _scores_of(self, carried: Carried) -> Tensor:
-        return self.scores(
-            carried.fed, None if carried.looked is None else carried.looked[:, :, 0], carried.memory
-        )
+    def scores_of(self, carried: Carried, rows: slice = ALL) -> Tensor:
+        """Scores (B, K, V + 1) of what follows, of all rows or some of them."""
+        weights = None if carried.looked is None else carried.looked[rows, :, 0]
+        memory = None if carried.memory is None or self.gate is None else carried.memory.rows(rows)
+        return self.scores(carried.fed[rows], weights, memory)
 
     def _sampling_rate(self) -> float:
         """How likely the decoder reads its own symbol in this update; each call in training is one."""
@@ -226,12 +238,12 @@ class Decoder(nn.Module):
         self.updates += 1
         return self.sampling * min(1.0, int(self.updates) / self.sampling_steps)
 
-    def _advance(self, x: Tensor, carried: Carried) -> Carried:
+    def _advance(self, x: Tensor, carried: Carried, layers: Stepper | None = None) -> Carried:
         """One step of every hypothesis; x: (B, K, E)."""
         if self.feeding:
             x = torch.cat([x, carried.fed], 2)
         batch, width = x.shape[:2]
-        hidden, state = self.recurrent(x.flatten(0, 1)[:, None], carried.state)
+        hidden, state = (layers or self.recurrent)(x.flatten(0, 1)[:, None], carried.state)
         fed, weights = self._look(hidden.view(batch, width, -1), carried)
         looked = None
         if weights is not None and carried.looked is not None:

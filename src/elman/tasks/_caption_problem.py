@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elman import data
 from elman.tasks._task import Scores
+from elman.tasks._writing_problem import WritingProblem
 
 if TYPE_CHECKING:
+    import torch
+
     from elman.tasks.caption import Captioner
-    from elman.train.problem import Loss
 
 
-class CaptionProblem:
-    """Images with captions of like length in a batch. Without held-out images its scores are those of the training."""
-
-    items = "symbols"
+class CaptionProblem(WritingProblem):
+    """Images with captions of like length together."""
 
     def __init__(self, task: Captioner) -> None:
         from elman import train
 
+        super().__init__(task.network_, len(task._held) > 0)
         world = train.World.here()
-        self._task, self.model = task, task.network_
+        self._task = task
         self.batches = data.BucketBatches(
             [len(row) for row in task._rows],
             task.batch_size * world.size,
@@ -32,29 +33,15 @@ class CaptionProblem:
             rank=world.rank,
             world=world.size,
         )
-        self.score = "accuracy" if len(task._held) else "train_accuracy"
 
-    def loss(self, batch: NDArray[np.int64], carry: Any) -> Loss:
-        """Loss of the captions and their ends; what is carried: right guesses and symbols of the epoch."""
-        import torch
+    def _read(self, batch: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
+        return self._task._seen([self._task._training.pictures[k] for k in batch])
 
-        from elman.train.problem import Loss
-
-        bias, task = self.model.decoder.bias, self._task
-        if len(batch):
-            carried = self.model.begin(*task._seen([task._training.pictures[k] for k in batch]))
-            written = task._told([task._rows[k] for k in batch])
-            nats, right, count = self.model.decoder.learn(carried, *written)
-        else:  # more processes than images: nothing, that still reaches every weight
-            nats = torch.stack([p.sum() for p in self.model.parameters()]).sum() * 0
-            right, count = bias.new_zeros((), dtype=torch.long), 0
-        seen = torch.stack([right, torch.tensor(count, device=bias.device)])
-        self._counted = seen if carry is None else carry + seen
-        return Loss(nats, count, self._counted)
+    def _written(self, batch: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._task._told([self._task._rows[k] for k in batch])
 
     def validate(self) -> Scores:
-        right, count = self._counted.tolist()
-        scores, task = {"train_accuracy": right / max(count, 1)}, self._task
+        scores, task = self._logged(), self._task
         return {**task._losses(task._held, task._held_rows), **scores} if len(task._held) else scores
 
     def sample(self) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,55 +10,31 @@ from numpy.typing import NDArray
 from elman import data
 from elman.tasks._task import Scores
 from elman.tasks._writing import Searching
+from elman.tasks._writing_problem import WritingProblem
 
 if TYPE_CHECKING:
+    import torch
+
     from elman.tasks.translate import Translator
-    from elman.train.problem import Loss
 
 
-class TranslationProblem:
-    """Batches, loss and validation. Without held-out pairs its scores are those of the training.
-
-    Beside them each evaluation logs the seconds that encoder and decoder took, forward, in the updates before it.
-    """
-
-    items = "symbols"
+class TranslationProblem(WritingProblem):
+    """Pairs of like length together."""
 
     def __init__(self, task: Translator) -> None:
-        self._task, self.model = task, task.network_
+        super().__init__(task.network_, len(task._held) > 0)
+        self._task = task
         self.batches = _batches(task)
-        self.score = "accuracy" if len(task._held) else "train_accuracy"
-        self._encoding = self._decoding = 0.0
 
-    def loss(self, batch: NDArray[np.int64], carry: Any) -> Loss:
-        """Loss of the targets and their ends; what is carried: right guesses and targets of the epoch."""
-        import torch
+    def _read(self, batch: NDArray[np.int64]) -> tuple[torch.Tensor, ...]:
+        return self._task._tensors([self._task._rows[0][k] for k in batch])
 
-        from elman.train.problem import Loss
-
-        bias = self.model.decoder.bias
-        if len(batch):
-            read, written = ([part[k] for k in batch] for part in self._task._rows)
-            begun = time.perf_counter()
-            carried = self.model.begin(*self._task._tensors(read))
-            middle = time.perf_counter()
-            nats, right, count = self.model.decoder.learn(carried, *self._task._tensors(written))
-            self._encoding += middle - begun
-            self._decoding += time.perf_counter() - middle
-        else:  # more processes than pairs: nothing, that still reaches every weight
-            nats = torch.stack([p.sum() for p in self.model.parameters()]).sum() * 0
-            right, count = bias.new_zeros((), dtype=torch.long), 0
-        seen = torch.stack([right, torch.tensor(count, device=bias.device)])
-        self._seen = seen if carry is None else carry + seen
-        return Loss(nats, count, self._seen)
+    def _written(self, batch: NDArray[np.int64]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._task._tensors([self._task._rows[1][k] for k in batch])
 
     def validate(self) -> Scores:
-        right, count = self._seen.tolist()
-        scores = {"train_accuracy": right / max(count, 1)}
-        scores |= {"encoder_seconds": round(self._encoding, 3), "decoder_seconds": round(self._decoding, 3)}
-        self._encoding = self._decoding = 0.0
-        task = self._task
-        return scores if not len(task._held) else {**task._losses(*task._held_rows), **scores}
+        scores, task = self._logged(), self._task
+        return {**task._losses(*task._held_rows), **scores} if len(task._held) else scores
 
     def sample(self) -> str:
         """A source and the answer to it."""
