@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,6 @@ from elman.runfolder import RunFolder
 from elman.settings import from_text, read_recipe
 from elman.tasks import Answer, Conversation, Task
 from elman.tasks.language_model import LanguageModel
-
-_WRITTEN = 1000  # symbols that a language model writes to be inspected
 
 
 def load(path: str | Path, *, step: int | None = None) -> Task:
@@ -107,20 +106,22 @@ def inspect(
 
     attribution: a method, of which answer, at which step: see `elman.inspection.attribute`.
     beside: other runs that read the same, for the slider of explore.html.
-    moments: how many of the training to look at, beside that of the best weights.
+    moments: how many of the training to look at, beside the result.
     """
     from elman.inspection.inspecting import inspect as inspect_network
     from elman.inspection.looking import Asked
     from elman.inspection.moments import chosen
     from elman.train import snapshots
-    from elman.train.checkpoint import BEST
+    from elman.train.checkpoint import BEST, load_weights
 
     task, folder = load(run), RunFolder.open(run)
-    if not inputs and isinstance(task, LanguageModel) and not task.by_rows:
-        inputs = ["".join(task.generate(length=_WRITTEN))]  # the same for all moments
-    inspected, best = task.inspected(inputs), folder.read_metadata(BEST).get("step", 0)
-    others = chosen([step for step in snapshots.steps(folder) if step != best], moments)
-    course = {step: load(run, step=step).inspected(inputs) for step in others}
+    inspected, result = task.inspected(inputs), folder.read_metadata(BEST).get("step", 0)
+    course = {}
+    for moment in chosen([one for one in snapshots.steps(folder) if one != result], moments):
+        network = copy.deepcopy(inspected.network)
+        load_weights(network, folder, snapshots.name(moment))
+        again = inspected.again
+        course[moment] = again(network) if again else load(run, step=moment).inspected(inputs)
     return inspect_network(
         inspected,
         out,
@@ -129,8 +130,8 @@ def inspect(
         clip_norm=task.clip_norm,
         asked=None if attribution is None else Asked(attribution, answer, step),
         beside={str(other): load(other).inspected(inputs) for other in beside},
-        course={step: one for step, one in course.items() if one.steps == inspected.steps},
-        best=best,
+        course=course,
+        result=result,
     )
 
 

@@ -150,7 +150,18 @@ def test_unrolled_shows_the_real_numbers(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["language-model", "classify", "regress", "tag", "fill", "forecast", "transcribe"]
+    "name",
+    [
+        "language-model",
+        "classify",
+        "regress",
+        "tag",
+        "fill",
+        "forecast",
+        "transcribe",
+        "translate",
+        "caption",
+    ],
 )
 def test_every_task_is_seen_through_one_door(name: str, tmp_path: Path) -> None:
     """Numbers equal those of the layers' own path, and a page is written, for each task on its example."""
@@ -175,7 +186,7 @@ def test_every_task_is_seen_through_one_door(name: str, tmp_path: Path) -> None:
         inspect(inspected, tmp_path / "out", title=name)
 
 
-@pytest.mark.parametrize("name", ["classify", "tag", "fill"])
+@pytest.mark.parametrize("name", ["classify", "tag", "fill", "translate", "caption"])
 def test_nothing_to_read_is_told(name: str, tmp_path: Path) -> None:
     kind = tasks.get(name)
     files, options = kind.example(tmp_path)

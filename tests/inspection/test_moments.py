@@ -56,7 +56,7 @@ def test_weights_of_a_moment_come_back(run: Path) -> None:
 def test_each_moment_is_measured_with_its_own_weights(run: Path, text: Path, tmp_path: Path) -> None:
     values, lines = api.inspect(run, [str(text)], tmp_path / "seen", moments=9)
     assert [one["step"] for one in values["training"]] == [*KEPT, 40]
-    assert [one["best"] for one in values["training"]] == [False] * 5 + [True]
+    assert [one["result"] for one in values["training"]] == [False] * 5 + [True]
     losses = {row["step"]: row["validation_loss"] for row in elman.load(run).run_.metrics()}
     for one in values["training"]:
         assert one["loss"] == losses.get(one["step"])
@@ -66,7 +66,7 @@ def test_each_moment_is_measured_with_its_own_weights(run: Path, text: Path, tmp
         (reach,) = through_time(rows.objective(seen.output), seen.layers)
         (layer,) = one["stacks"][0]["layers"]
         np.testing.assert_allclose(layer["gradients"]["h"]["strength"], reach.strength, rtol=1e-4)
-        assert f"  step {one['step']}{', the best' if one['best'] else ''}: recurrent_l0 " in lines
+        assert f"  step {one['step']}{', the result' if one['result'] else ''}: recurrent_l0 " in lines
     lengths = [one["stacks"][0]["layers"][0]["gradients"]["h"]["length"] for one in values["training"]]
     assert len(set(lengths)) > 1
     for name in ("training.png", "training.svg"):
@@ -119,7 +119,7 @@ def test_what_is_told() -> None:
         "training  steps over which the gradient, and a changed input, are felt in the first 2 rows",
         "  step 0: l0 6",
         "  step 10: l0 20; loss 1.5",
-        "  step 200, the best: l0 at least 39; loss 0.5",
+        "  step 200, the result: l0 at least 39; loss 0.5",
         "  l0: at step 0 the gradient is gone after 6 steps, at step 200 it reaches all 39 steps back",
     ]
     assert training_grid(moments).rows[1][:3] == ("step 10", 1.5, 20)
@@ -127,7 +127,7 @@ def test_what_is_told() -> None:
     assert [line.get_label() for line in panel.lines if len(line.get_xdata()) > 2] == [
         "step 0",
         "step 10",
-        "step 200, the best",
+        "step 200, the result",
     ]
     assert list(lengths.lines[0].get_ydata()) == [6, 20, 39]
     assert list(lengths.lines[0].get_xdata()) == [0, 10, 200]
@@ -139,7 +139,7 @@ def test_the_slider_goes_over_the_training(run: Path, text: Path, tmp_path: Path
     with browsing(tmp_path) as page:
         page.open(tmp_path / "seen" / "explore.html")
         assert page.value("$('runs').textContent").startswith("moment")
-        assert page.value("$('named').textContent") == "step 40, the best"
+        assert page.value("$('named').textContent") == "step 40, the result"
         page.value("choose(0, 3)")
         page.value("$('run').focus()")
         for step in (40, *reversed(KEPT)):

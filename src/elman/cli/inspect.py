@@ -51,7 +51,7 @@ def run(arguments: Sequence[str]) -> int:
         "--moments",
         metavar="N",
         type=int,
-        help="how many moments of the training to look at beside the best weights, of those it kept (default: 3)",
+        help="how many moments of the training to look at beside the result, of those it kept (default: 3)",
     )
     add_output_flags(parser)
     given = parser.parse(arguments)

@@ -51,8 +51,10 @@ def findings(
     found: list[Finding] = []
     window = inspection.inspected.window
     for stack in inspection.stacks:
+        looked_at = inspection.inspected.written and stack is not inspection.stacks[-1]
         for layer in stack.layers:
-            found += _of_gradient(layer, window)
+            if not looked_at:  # else attention reaches each step directly, and a lag is no way
+                found += _of_gradient(layer, window)
             found += _of_units(layer)
             found += [finding for use in layer.gates for finding in _of_gate(layer, use)]
         found += _of_memory(stack, window)

@@ -104,7 +104,7 @@ def attribute(
             for slope, x in zip(slopes, vectors, strict=True)
         ]
         points = 1
-    items = inspected.items or inspected.steps
+    items = inspected.parts or inspected.items or inspected.steps
     values = _by_item(inspected, found, items)
     sums = np.array([np.nansum(row) for row in values])
     change = (full - nothing).cpu().numpy()
@@ -129,7 +129,7 @@ def _answer(
         scores = inspected.read()
     rows, names = len(scores), list(inspected.answers)
     if scores.dim() == 3:
-        lengths = [len(row) for row in inspected.steps]
+        lengths = [len(row) for row in inspected.written or inspected.steps]
         longest = max(lengths)
         if not -longest <= step < longest:
             raise InputError(
@@ -241,12 +241,13 @@ def _left_out(
     with torch.no_grad():
         _value(inspected, f, see)
     ends = list(inspected.layers.values())
-    lengths = torch.tensor([len(row) for row in inspected.steps])
+    lengths = torch.tensor([len(row) for row in inspected.parts or inspected.steps])
+    elsewhere = bool(inspected.parts or inspected.written)  # than where the answer is told
     found, made = [], 0
     for number, shape in enumerate(shapes):
         part = torch.full(shape, torch.nan, dtype=torch.float64)
         end = ends[number] if number < len(ends) and ends[number] is not None else places
-        last = lengths - 1 if end is None else end
+        last = lengths - 1 if end is None or elsewhere else end
         nearest = [
             sorted(range(length), key=lambda step, near=near: abs(step - near))[:_LEFT_OUT]  # type: ignore[misc]
             for length, near in zip(lengths.tolist(), last.tolist(), strict=True)
@@ -284,7 +285,11 @@ def _by_item(
     for number, part in enumerate(found):
         numbers = part.cpu().numpy()
         for row, one in enumerate(values):
-            known = numbers[row, : len(inspected.steps[row])]
-            places = inspected.places[number][row].numpy() if inspected.places else np.arange(len(one))
+            known = numbers[row, : len((inspected.parts or inspected.steps)[row])]
+            mapped = inspected.places and not inspected.parts
+            places = inspected.places[number][row].numpy() if mapped else np.arange(len(one))
             np.add.at(one, places[: len(known)], known)
+    if inspected.written and not inspected.parts:  # only what is read has vectors
+        for one, read in zip(values, inspected.steps, strict=True):
+            one[len(read) :] = np.nan
     return values

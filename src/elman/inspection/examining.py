@@ -90,7 +90,7 @@ def examine(inspected: Inspected, *, spectra: bool = True, trials: int | None = 
     spectra: measure Jacobians too, which takes about as long as all the rest.
     trials: readings with changed inputs, for each stack of layers; None: as many as their size allows.
     """
-    with torch.enable_grad(), tracing(inspected.network, inspected.layers) as seen:
+    with torch.enable_grad(), tracing(inspected.network, inspected.layers, inspected.stepped) as seen:
         losses = inspected.objective(inspected.read())
     states, ends = [], []
     for call in seen.calls:
@@ -112,14 +112,15 @@ def examine(inspected: Inspected, *, spectra: bool = True, trials: int | None = 
 
 def _effects(inspected: Inspected, call: Call, trials: int | None) -> list[Effect]:
     """What a changed step of the input of a stack does to its output, and to the answer where it has the same steps."""
-    first = call.layers[0]
+    first, said = call.layers[0], not inspected.written or call.name == list(inspected.layers)[-1]
     x = first.seen.x.detach().transpose(0, 1)
 
     def read(changed: torch.Tensor) -> list[torch.Tensor]:
         with reading(call.module, changed) as answers:
             scores = inspected.read()
-        told = [] if scores.dim() == 3 and scores.shape[:2] != x.shape[:2] else [scores]
-        return [answers[0][0], *told]
+        told = [scores] if scores.dim() == 2 or (said and scores.shape[:2] == x.shape[:2]) else []
+        outputs = [answer[0] for answer in answers]
+        return [torch.cat(outputs, 1) if outputs[0].shape[1] < x.shape[1] else outputs[0], *told]
 
     if trials is None:
         weights = sum(parameter.numel() for parameter in call.module.parameters())

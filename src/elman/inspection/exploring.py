@@ -133,9 +133,9 @@ def explore_page(
 
 def _channels(view: View) -> list[_Channel]:
     """Of the layers that read the steps, each with as many steps as the inputs have."""
-    lengths = [len(row) for row in view.inspected.steps]
     found = []
     for number, call in enumerate(view.trace.calls):
+        lengths = [len(row) for row in view.inspected.read_by(number)]
         for layer in call.layers:
             if layer.lengths.tolist() != lengths:
                 continue
@@ -196,7 +196,7 @@ def _scales(channel: _Channel, values: NDArray[np.float32]) -> NDArray[np.float3
 
 def _by_item(inspected: Inspected, call: int, row: int, values: NDArray[np.float32]) -> NDArray[np.float32]:
     """(items, H) of (T, H): what the layers held when they had read each item; 0 for an item they do not read."""
-    steps = len(inspected.steps[row])
+    steps = len(inspected.read_by(call)[row])
     if not inspected.places:
         return values[:steps]
     found = np.zeros((len(inspected.items[row]), values.shape[1]), np.float32)
@@ -212,13 +212,15 @@ def _answers(inspected: Inspected, counts: Sequence[int]) -> list[list[list[tupl
         scores = scores[:, None]
     found = []
     for row, count in enumerate(counts):
-        told = scores[row, :count]
+        silent = len(inspected.steps[row]) if inspected.written else 0  # it reads, and says nothing yet
+        told = scores[row, : max(0, count - silent)]
         if not inspected.answers:
             found.append([[(str(k + 1), round(v, 4)) for k, v in enumerate(one)] for one in told.tolist()])
             continue
         best = told.softmax(-1).topk(min(_ANSWERS, told.shape[-1]))
         found.append(
-            [
+            [[]] * min(count, silent)
+            + [
                 [(inspected.answers[k], round(share, 4)) for share, k in zip(shares, numbers, strict=True)]
                 for shares, numbers in zip(best.values.tolist(), best.indices.tolist(), strict=True)
             ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 ROWS = 16
@@ -38,7 +39,13 @@ class Inspected:
             read.
         items: what each row holds, as texts, where that is not its steps, as of a row that is read from both ends;
             places: then, for every reading of the vectors, (B, T) the item of each step.
+        written: what each row says, step by step, where that is not at the steps which it reads but at those of the
+            last of the layers; `items` are then what is read, and behind it what those read while they write.
+        stepped: (B,) steps of each row of the layers that are called for one step at a time.
+        parts: what the vectors are of, as texts, where that is no step: cells of a picture, row by row in `grid`, and
+            `images` (H, W, 3) with these cells.
         fewer: the same with so many rows, the first ones, for what takes long; None: all there are is little.
+        again: the same rows read by a network with other weights; None: the task reads them again as it did these.
         text: whether steps and items are pieces of a text, and not moments of a sound or a series.
     """
 
@@ -53,8 +60,20 @@ class Inspected:
     vectors: str = ""
     items: Sequence[Sequence[str]] = ()
     places: Sequence[Tensor] = ()
+    written: Sequence[Sequence[str]] = ()
+    stepped: Ends = None
+    parts: Sequence[Sequence[str]] = ()
+    grid: tuple[int, int] = (0, 0)
+    images: Sequence[NDArray[Any]] = ()
     fewer: Callable[[int], Inspected] | None = None
+    again: Callable[[Any], Inspected] | None = None
     text: bool = True
+
+    def read_by(self, stack: int) -> Sequence[Sequence[str]]:
+        """What the layers of this number read, step by step."""
+        if not stack or not self.written:
+            return self.steps
+        return [row[len(read) :] for row, read in zip(self.items, self.steps, strict=True)]
 
 
 def lead(scores: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def inspect(
     asked: Asked | None = None,
     beside: Mapping[str, Inspected] | None = None,
     course: Mapping[int, Inspected] | None = None,
-    best: int = 0,
+    result: int = 0,
 ) -> tuple[dict[str, Any], str]:
     """Measure a network on some inputs; write inspect.html, explore.html, inspect.json and pictures (PNG, SVG) into a
     new folder.
@@ -59,7 +59,7 @@ def inspect(
         records, clip_norm: of the training; see `advice.findings`.
         asked: what attributions are asked about; None: there are none.
         beside: other networks with the same inputs, by name, to step through in explore.html.
-        course: the network as it was after so many updates, with the same inputs; best: updates that it has now.
+        course: the network as it was after so many updates, with the same inputs; result: how many it has now.
 
     Returns: what was measured and advised, as numbers (inspect.json) and as lines to read.
     """
@@ -69,8 +69,8 @@ def inspect(
     inspection = examine(inspected)
     found = findings(inspection, records, clip_norm)
     look = Look.at(inspected, inspection.trace, asked)
-    course = {**course, best: inspected} if course else {}
-    moments = measured(course, best, records)
+    course = {**course, result: inspected} if course else {}
+    moments = measured(course, result, records)
     now = View(title, inspected, inspection.trace)
     views = [*_views(beside or {}), now] if beside or not moments else [_view(one, now) for one in moments]
     explored = explore_page(
@@ -107,8 +107,8 @@ def inspect(
 
 
 def _view(moment: Moment, now: View) -> View:
-    """What the page shows of a moment: of the best all that was seen, of another the rows that it was measured on."""
-    seen = now if moment.best else moment.inspection
+    """What the page shows of a moment: of the result all that was seen, of another the rows that it was measured on."""
+    seen = now if moment.result else moment.inspection
     return View(moment.name, seen.inspected, seen.trace)
 
 
@@ -118,6 +118,6 @@ def _training(moments: Sequence[Moment]) -> list[tuple[str, str, Figure]]:
 
 def _views(beside: Mapping[str, Inspected]) -> Iterator[View]:
     for name, one in beside.items():
-        with torch.no_grad(), tracing(one.network, one.layers) as seen:
+        with torch.no_grad(), tracing(one.network, one.layers, one.stepped) as seen:
             one.read()
         yield View(name, one, seen)

@@ -51,14 +51,30 @@ class Look:
 
     def figures(self) -> list[tuple[str, str, Figure]]:
         """Every picture with the name of its file and what it shows. Draw under `state_pictures.letters`."""
-        items = self.inspected.steps[0]
         found = [
-            ("states", _STATES, state_pictures.states_figure(self.trace, items)),
-            ("components", _COMPONENTS, state_pictures.components_figure(self.states, *self._first())),
+            (
+                f"states{number + 1 if number else ''}",
+                f"{self.trace.calls[number].name}: {_STATES}" if number else _STATES,
+                state_pictures.states_figure(self.trace.calls[number].layers, items[0]),
+            )
+            for number, items in self._read()
         ]
+        components = state_pictures.components_figure(self.states, *self._first())
+        found.append(("components", _COMPONENTS, components))
         if self.attribution is not None:
-            found.append(("attribution", _BARS, state_pictures.attribution_figure(self.attribution)))
+            found.append(("attribution", *self._attributed(self.attribution)))
         return found
+
+    def _read(self) -> list[tuple[int, Sequence[Sequence[str]]]]:
+        """The stacks whose states are drawn, and what each reads."""
+        count = len(self.trace.calls) if self.inspected.written else 1
+        return [(number, self.inspected.read_by(number)) for number in range(count)]
+
+    def _attributed(self, attribution: Attribution) -> tuple[str, Figure]:
+        if self.inspected.images:
+            inspected = self.inspected
+            return _CELLS, state_pictures.cells_figure(attribution, inspected.images, inspected.grid)
+        return _BARS, state_pictures.attribution_figure(attribution)
 
     def _first(self) -> tuple[str, Any]:
         """The name of the first property, and at which of all steps it holds."""
@@ -73,7 +89,10 @@ class Look:
     def sections(self, pictures: Mapping[str, Picture]) -> list[tuple[str, Sequence[Text | Grid | Picture]]]:
         """What a page shows of it, as (title, parts); pictures: those of `figures`, by name."""
         sections: list[tuple[str, Sequence[Text | Grid | Picture]]] = [
-            ("States", [pictures["states"], pictures["components"]]),
+            (
+                "States",
+                [*(pictures[name] for name in pictures if name[:6] == "states"), pictures["components"]],
+            ),
             (
                 "What units know",
                 [
@@ -83,7 +102,9 @@ class Look:
             ),
         ]
         if self.attribution is not None:
-            parts = state_pictures.attribution_parts(self.attribution, pictures["attribution"])
+            parts = state_pictures.attribution_parts(
+                self.attribution, pictures["attribution"], texts=not self.inspected.images
+            )
             sections.append(
                 (f"Attributions: {self.attribution.method}", [Text("", self._complete()), *parts])
             )
@@ -196,6 +217,7 @@ _STATES = (
     " over the units, with nine tenths of them in the shade."
 )
 _COMPONENTS = "The state h of the last layer at every step of all rows, on its two principal components."
+_CELLS = "What each cell of an image had to do with the answer: orange speaks for it, blue against it."
 _BARS = (
     "What each step of the first row had to do with the answer: above 0 it speaks for it, below against it."
 )

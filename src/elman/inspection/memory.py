@@ -125,11 +125,14 @@ def _add(
 
 @contextlib.contextmanager
 def reading(module: nn.Module, x: Tensor) -> Iterator[list[Any]]:
-    """While the body runs, the module reads x in place of what it is given, and its answers are gathered."""
+    """While the body runs, the module reads x in place of what it is given, at once or step by step, and its answers
+    are gathered."""
     answers: list[Any] = []
 
     def replace(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ARG001
-        return (x, *given[1:]), named
+        step = len(answers)
+        part = x if given[0].shape[1] == x.shape[1] else x[:, step : step + 1]
+        return (part, *given[1:]), named
 
     def gather(layer: nn.Module, given: tuple[Any, ...], output: Any) -> None:  # noqa: ARG001
         answers.append(output)

@@ -28,13 +28,13 @@ class Moment:
     """What was measured after `step` updates; loss: of the evaluation then, None where there was none."""
 
     step: int
-    best: bool
+    result: bool
     loss: float | None
     inspection: Inspection
 
     @property
     def name(self) -> str:
-        return f"step {self.step:,}{', the best' if self.best else ''}"
+        return f"step {self.step:,}{', the result' if self.result else ''}"
 
 
 def chosen(steps: Sequence[int], most: int) -> list[int]:
@@ -49,7 +49,7 @@ def chosen(steps: Sequence[int], most: int) -> list[int]:
 
 
 def measured(
-    course: Mapping[int, Inspected], best: int, records: Sequence[Mapping[str, Any]] = ()
+    course: Mapping[int, Inspected], result: int, records: Sequence[Mapping[str, Any]] = ()
 ) -> list[Moment]:
     """Gradients and memory at every moment, on the same inputs and in the same way.
 
@@ -60,7 +60,7 @@ def measured(
     for step, one in sorted(course.items()):
         part = one.fewer(_ROWS) if one.fewer is not None and len(one.steps) > _ROWS else one
         seen = examine(part, spectra=False, trials=_TRIALS)
-        found.append(Moment(step, step == best, losses.get(step), seen))
+        found.append(Moment(step, step == result, losses.get(step), seen))
     return found
 
 
@@ -78,10 +78,11 @@ def told(moments: Sequence[Moment]) -> Iterator[str]:
         loss = "" if moment.loss is None else f"; loss {moment.loss:.4g}"
         yield f"  {moment.name}: {layers}; memory {memory}{loss}"
     for first, last in zip(moments[0].inspection.layers, moments[-1].inspection.layers, strict=True):
-        yield (
-            f"  {first.name}: at step {moments[0].step:,} the gradient {_gone(first.gradient)},"
-            f" at step {moments[-1].step:,} it {_gone(last.gradient)}"
-        )
+        if first.gradient.length() != last.gradient.length():
+            yield (
+                f"  {first.name}: at step {moments[0].step:,} the gradient {_gone(first.gradient)},"
+                f" at step {moments[-1].step:,} it {_gone(last.gradient)}"
+            )
 
 
 def _count(reach: Reach) -> str:
@@ -123,7 +124,7 @@ def training_grid(moments: Sequence[Moment]) -> Grid:
 def training_summary(moments: Sequence[Moment]) -> list[dict[str, Any]]:
     """The numbers for a program."""
     return [
-        {"step": m.step, "best": m.best, "loss": m.loss, "stacks": summary(m.inspection)["stacks"]}
+        {"step": m.step, "result": m.result, "loss": m.loss, "stacks": summary(m.inspection)["stacks"]}
         for m in moments
     ]
 

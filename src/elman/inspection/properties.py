@@ -62,7 +62,7 @@ def properties(inspected: Inspected) -> Iterator[tuple[str, list[Wanted]]]:
     if rows and all(rows):
         for name in rows[0]:
             yield name, [row[name] for row in rows]
-    if 1 < len(inspected.answers) <= _ANSWERS:
+    if 1 < len(inspected.answers) <= _ANSWERS and not inspected.written:
         with torch.inference_mode():
             said = inspected.read().argmax(-1).cpu().numpy()
         for number, answer in enumerate(inspected.answers):

@@ -19,24 +19,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from elman.inspection.attributions import Attribution
-    from elman.inspection.watching import Layer, Trace
+    from elman.inspection.watching import Layer
 
 _STEPS = 100  # of the first row that are drawn
 _NAMED = 60  # steps up to which each has its name below
 _UNITS = 40  # of a layer, those that move most
 _LAYERS = 4
+_IMAGES = 12  # whose cells are coloured
 _COLOURED = 600  # steps of a text that are coloured
 _FONTS = ("Noto Sans CJK KR", "Noto Sans CJK JP", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo")
 
 
-def states_figure(trace: Trace, items: Sequence[str]) -> Figure:
-    """Heat map of h over the first row, one for each layer, and what the gates of the first and last of them do.
+def states_figure(stack: Sequence[Layer], items: Sequence[str]) -> Figure:
+    """Heat map of h over the first row, one for each layer of a stack, and what the gates of the first and last of them
+    do; items: what the row reads.
 
     Units stand in the order of their correlation with the one that moves most.
     """
     from matplotlib.figure import Figure
 
-    layers = trace.calls[0].layers[:_LAYERS]
+    layers = stack[:_LAYERS]
     gated = [layers[0]] if len(layers) == 1 else [layers[0], layers[-1]]
     count = min(_STEPS, int(layers[0].lengths[0]))
     heights = [2.2] * len(layers) + [1.5] * len(gated)
@@ -111,8 +113,34 @@ def attribution_figure(attribution: Attribution) -> Figure:
     return figure
 
 
-def attribution_parts(attribution: Attribution, picture: Picture) -> list[Text | Grid | Picture]:
-    """What a page shows of attributions: a table of the rows, the first as bars, all as coloured texts."""
+def cells_figure(attribution: Attribution, images: Sequence[NDArray[Any]], grid: tuple[int, int]) -> Figure:
+    """The attributions of the first images, each on its own; grid: rows and columns of their cells."""
+    from matplotlib.figure import Figure
+
+    count = min(len(images), _IMAGES)
+    across = min(count, 4)
+    figure = Figure(figsize=(2.6 * across, 2.9 * -(-count // across)), layout="constrained")
+    panels = figure.subplots(-(-count // across), across, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, image, values, answer in zip(
+        panels, images[:count], attribution.values, attribution.answers, strict=False
+    ):
+        height, width = image.shape[:2]
+        largest = max(float(np.abs(values).max()), 1e-9)
+        axes.imshow(image)
+        axes.imshow(
+            values.reshape(grid), cmap="PuOr_r", vmin=-largest, vmax=largest, alpha=0.6, interpolation="nearest",
+            extent=(-0.5, width - 0.5, height - 0.5, -0.5),
+        )  # fmt: skip
+        axes.set_title(answer, fontsize="small", parse_math=False)
+    return figure
+
+
+def attribution_parts(
+    attribution: Attribution, picture: Picture, *, texts: bool = True
+) -> list[Text | Grid | Picture]:
+    """What a page shows of attributions: the picture, a table of the rows, and all as coloured texts."""
     rows = [
         (number, answer, float(found), float(empty), float(sum_of), float(rest))
         for number, (answer, found, empty, sum_of, rest) in enumerate(
@@ -127,13 +155,13 @@ def attribution_parts(attribution: Attribution, picture: Picture) -> list[Text |
         )
     ]
     head = ("row", "answer", attribution.asked, "of an empty input", "sum of the attributions", "remainder")
-    texts = [
+    coloured_rows = [
         Picture(_text(items[-_COLOURED:], values[-_COLOURED:]), f"Row {number}. {answer}")
         for number, (items, values, answer) in enumerate(
             zip(attribution.items, attribution.values, attribution.answers, strict=True)
         )
     ]
-    return [picture, Grid(head, rows), *texts]
+    return [picture, Grid(head, rows), *(coloured_rows if texts else [])]
 
 
 def colouring_parts(states: States, items: Sequence[str], probes: Sequence[Probed]) -> list[Picture]:

@@ -83,13 +83,20 @@ def inspection_page(
         ("Gates", [pictures["gates"], _gate_grid(inspection)]),
         *([("Recurrent Jacobian", [pictures["jacobian"]])] if "jacobian" in pictures else []),
         *more,
-        ("Unrolled", [Picture(unrolled_first(inspection, 3), _UNROLLED)]),
+        ("Unrolled", [Picture(svg, _UNROLLED) for svg in _unrolled(inspection)]),
     ]
     summary = (
         f"{len(rows):,} rows of up to {max(map(len, rows)):,} steps; the numbers watched are those of the layers' own"
         f" path within {inspection.difference:.1g} of the largest"
     )
     return page(title, summary, sections)
+
+
+def _unrolled(inspection: Inspection) -> Iterator[str]:
+    """The first row through the first stack; where something else is read while it writes, through every one."""
+    for number, call in enumerate(inspection.trace.calls):
+        if not number or inspection.inspected.written:
+            yield unrolled(call.layers, inspection.inspected.read_by(number)[0], steps=3)
 
 
 def unrolled_first(inspection: Inspection, steps: int) -> str:

@@ -7,8 +7,8 @@ numbers; what their own path (the compiled core, cuDNN) gives for the same call 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -127,8 +127,14 @@ def trace(network: nn.Module, *inputs: Any, **named: Any) -> Trace:
 
 
 @contextlib.contextmanager
-def tracing(network: nn.Module, names: Collection[str] | None = None) -> Iterator[Trace]:
-    """Watch the recurrent layers of a network, or those of the modules named, while the body runs it."""
+def tracing(
+    network: nn.Module, names: Collection[str] | None = None, stepped: Tensor | None = None
+) -> Iterator[Trace]:
+    """Watch the recurrent layers of a network, or those of the modules named, while the body runs it.
+
+    Calls of one step each, as of a decoder that reads what it wrote, become one call, when the body has ended; stepped:
+    (B,) its steps in each row; None: all there were.
+    """
     seen = Trace()
     handles = [
         module.register_forward_hook(_watcher(seen, name), with_kwargs=True)
@@ -140,6 +146,27 @@ def tracing(network: nn.Module, names: Collection[str] | None = None) -> Iterato
     finally:
         for handle in handles:
             handle.remove()
+    seen.calls[:] = _joined(seen.calls, stepped)
+
+
+def _joined(calls: Sequence[Call], stepped: Tensor | None) -> list[Call]:
+    groups: dict[str, list[Call]] = {}
+    for call in calls:
+        single = all(len(layer.moments) == 1 for layer in call.layers)
+        groups.setdefault(call.name.split("#")[0] if single else call.name, []).append(call)
+    return [_one(name, group, stepped) if len(group) > 1 else group[0] for name, group in groups.items()]
+
+
+def _one(name: str, calls: Sequence[Call], stepped: Tensor | None) -> Call:
+    """Calls of one step each, one after the other."""
+    layers = []
+    for number, first in enumerate(calls[0].layers):
+        passes = [call.layers[number].seen for call in calls]
+        moments = [moment for each in passes for moment in each.moments]
+        whole = replace(passes[0], x=torch.cat([each.x for each in passes]), moments=moments)
+        lengths = torch.full_like(first.lengths, len(calls)) if stepped is None else stepped.cpu()
+        layers.append(Layer(first.name, whole, lengths))
+    return Call(name, calls[0].module, layers, max(call.difference for call in calls))
 
 
 def _watcher(seen: Trace, name: str) -> Any:

@@ -38,7 +38,7 @@ def pieces(network: LanguageNetwork, text: Symbols, names: Sequence[str], window
     network.eval()
     with torch.no_grad():
         state = warm(network, text, starts, length) if len(starts) > 1 else None
-    return _pieces(network, rows, state, names, window)
+    return _pieces(network, rows, state, names, window, lambda other: pieces(other, text, names, window))
 
 
 def _pieces(
@@ -47,6 +47,7 @@ def _pieces(
     state: Mapping[str, Tensor] | None,
     names: Sequence[str],
     window: int,
+    again: Callable[[LanguageNetwork], Inspected],
 ) -> Inspected:
     """Pieces (B, T + 1), each after a state."""
 
@@ -59,7 +60,7 @@ def _pieces(
 
     def fewer(count: int) -> Inspected:
         first = None if state is None else {name: part[:, :count] for name, part in state.items()}
-        return _pieces(network, rows[:count], first, names, window)
+        return _pieces(network, rows[:count], first, names, window, again)
 
     steps = [[names[k] for k in row] for row in rows[:, :-1].tolist()]
     return Inspected(
@@ -71,6 +72,7 @@ def _pieces(
         answers=names,
         window=window,
         fewer=fewer,
+        again=again,
     )
 
 
@@ -104,6 +106,7 @@ def single_texts(
         [[names[-1], *(names[k] for k in text)] for text in texts],
         answers=names,
         window=window,
+        again=lambda other: single_texts(other, texts, conditions, names, window),
     )
 
 

@@ -15,7 +15,8 @@ from elman import data
 from elman.data import Vocabulary, images
 from elman.data.extras import extra
 from elman.errors import InputError
-from elman.inspection import Compared, Section
+from elman.inspection import Compared, Inspected, Section
+from elman.inspection.inspected import ROWS
 from elman.options import option
 from elman.runfolder import RunFolder
 from elman.tasks import _caption_report as report
@@ -37,7 +38,7 @@ from elman.tasks._inputs import Answer, text_groups
 from elman.tasks._options import SymbolOptions
 from elman.tasks._task import Data, Scores, Task, sources
 from elman.tasks._text_scores import signatures
-from elman.tasks._writing import Beam, DecoderOptions, Written, next_symbol_scores, padded, write
+from elman.tasks._writing import Beam, DecoderOptions, Written, next_symbol_scores, padded, spelled, write
 
 if TYPE_CHECKING:
     import torch
@@ -119,6 +120,28 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
         self._fitted()
         found, _, _ = read_captions(sources(data), self.columns_, self._size, self.sight_)
         return {**self._losses(found, self._encoded(found.texts)), **self._described(found, how)[0]}
+
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """The first of some images, or of those that tables name, and the captions that it writes to them."""
+        from elman.tasks._inspected_pairs import captions
+
+        names = [name for given in inputs for group in self._asked(given) for name in group][:ROWS]
+        if not names:
+            raise InputError("nothing to inspect: give an image, or a table of them.")
+        seen = [self.sight_.read(name) for name in names]
+        found = [texts[0].symbols for texts in self._write(seen, Beam())]
+        symbols = [spelled(self.vocabulary_, [k]) for k in range(len(self.vocabulary_))]
+        images, grid = ((), (0, 0)) if self.sight_.features is not None else (seen, self._grid)
+        return captions(
+            self.network_,
+            self._seen(seen),
+            [_cells(grid) if images else [f"vector {k}" for k in range(len(one))] for one in seen],
+            self._told([np.array(row, np.int64) for row in found]),
+            [[symbols[k] for k in row] for row in found],
+            [*symbols, "(end)"],
+            images,
+            grid,
+        )
 
     @classmethod
     def remarks(cls) -> list[str]:
@@ -396,6 +419,15 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
             words, shares = report.by_word(pieces, weights[0].float().cpu().numpy())
             looks.append(report.Look(pictures[k], words, shares.reshape(-1, *self._grid)))
         return looks
+
+
+def _cells(grid: tuple[int, int]) -> list[str]:
+    """Names of the cells of an image, row by row.
+
+    >>> _cells((1, 2))
+    ['row 0, column 0', 'row 0, column 1']
+    """
+    return [f"row {row}, column {column}" for row in range(grid[0]) for column in range(grid[1])]
 
 
 def _answer(name: str, found: Sequence[Written]) -> Answer:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from elman import data
 from elman.data import Vocabulary
 from elman.errors import InputError
-from elman.inspection import Compared, Section
+from elman.inspection import Compared, Inspected, Section
+from elman.inspection.inspected import ROWS, few
 from elman.options import option
 from elman.runfolder import RunFolder
 from elman.tasks import _translate_report as report
@@ -178,6 +179,27 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         pairs, _, _ = read_pairs(sources(data), *self.columns_, header=self.header)
         rows = self._encoded_pairs(pairs)
         return {**self._losses(*rows), **self._answered(pairs.references(), how)[0]}
+
+    def inspected(self, inputs: Sequence[str]) -> Inspected:
+        """The first sources of the texts, files and tables, and the answers that it writes to them."""
+        from elman.tasks._inspected_pairs import translations
+
+        texts = [text.strip() for group in self._asked(inputs) for text in group if text.strip()][:ROWS]
+        if not texts:
+            raise InputError("nothing to inspect: give a text, a file of lines, or a table of sources.")
+        parts = self.recall_.parts(texts)
+        read = [symbols(self.source_vocabulary_, each) for each in parts]
+        read = read[: few([len(row) for row in read])]
+        found = [answers[0].symbols for answers in self.search(texts[: len(read)])]
+        names = [spelled(self.vocabulary_, [k]) for k in range(len(self.vocabulary_))]
+        return translations(
+            self.network_,
+            self._tensors([encoded(self.source_vocabulary_, each) for each in parts[: len(read)]]),
+            read,
+            self._tensors([np.array(row, np.int64) for row in found]),
+            [[names[k] for k in row] for row in found],
+            [*names, "(end)"],
+        )
 
     @classmethod
     def remarks(cls) -> list[str]:
