@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from elman.errors import InputError
 from elman.inspection import Inspected, attribute
 from elman.inspection.attributions import METHODS
+from elman.inspection.inspected import lead
 from elman.nn import Recurrent
 from elman.nn.blank import BlankNetwork
 from elman.nn.language import LanguageNetwork
@@ -71,6 +72,30 @@ def test_integrated_gradients_take_more_points_until_they_are_complete() -> None
     np.testing.assert_allclose(sums, found.found - found.empty, rtol=0.01)
     loose = attribute(inspected, tolerance=0.5)
     assert loose.points < found.points
+
+
+class Switch(torch.nn.Module):
+    """Turns from one answer to the other where the sum of its vectors passes 0.05, within a ten-thousandth of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vectors = torch.nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        said = torch.tanh(2e5 * (self.vectors(x).sum((1, 2)) - 0.05))
+        return torch.stack([said, -said], 1)
+
+
+def test_integrated_gradients_find_a_narrow_step() -> None:
+    network, x = Switch(), torch.tensor([[[0.5], [0.3], [0.2]]], dtype=torch.float64)
+    inspected = Inspected(
+        network, lambda: network(x), lead, "the lead", [["a", "b", "c"]], layers={}, answers=["yes", "no"],
+        vectors="vectors",
+    )  # fmt: skip
+    found = attribute(inspected)
+    assert found.remainder[0] <= 0.01
+    assert found.points < 400
+    np.testing.assert_allclose(found.values[0] / found.values[0].sum(), [0.5, 0.3, 0.2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1.0, 4.0])
