@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import re
@@ -122,6 +123,9 @@ def test_what_is_told() -> None:
         "  step 200, the result: l0 at least 39; loss 0.5",
         "  l0: at step 0 the gradient is gone after 6 steps, at step 200 it reaches all 39 steps back",
     ]
+    unmoved = dataclasses.replace(decaying(0.5), objective=lambda scores: scores.sum(2) * 0)
+    *_, last = told(measured({0: unmoved, 1: decaying(0.8)}, 1))
+    assert last == "  l0: at step 0 the gradient is zero, at step 1 it is gone after 20 steps"
     assert training_grid(moments).rows[1][:3] == ("step 10", 1.5, 20)
     panel, lengths = training_figure(moments).axes
     assert [line.get_label() for line in panel.lines if len(line.get_xdata()) > 2] == [

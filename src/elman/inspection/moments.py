@@ -70,7 +70,8 @@ def told(moments: Sequence[Moment]) -> Iterator[str]:
         return
     yield ""
     rows = len(moments[0].inspection.inspected.steps)
-    yield f"training  steps over which the gradient, and a changed input, are felt in the first {rows} rows"
+    read = "the first row" if rows == 1 else f"the first {rows} rows"
+    yield f"training  steps over which the gradient, and a changed input, are felt in {read}"
     for moment in moments:
         layers = ", ".join(f"{layer.name} {_count(layer.gradient)}" for layer in moment.inspection.layers)
         stacks = moment.inspection.stacks
@@ -91,6 +92,8 @@ def _count(reach: Reach) -> str:
 
 def _gone(reach: Reach) -> str:
     length = reach.length()
+    if not np.nan_to_num(reach.strength).any():
+        return "is zero"
     if length == reach.seen:
         return f"reaches all {length:,} steps back"
     return f"is gone after {length:,} {'step' if length == 1 else 'steps'}"
