@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from elman.tasks._inputs import stdin_groups, text_groups
+from elman.errors import InputError
+from elman.tasks._inputs import Unreadable, stdin_groups, text_groups
 from tests.cli.running import Ran
 
 Elman = Callable[..., Ran]
@@ -108,3 +109,15 @@ def test_a_file_has_the_lines_of_a_pipe(odd: str, tmp_path: Path, monkeypatch: p
     piped = [line for group in text_groups(["-"]) for line in group]
     assert piped == [f"one{odd}still one", "", "two"]
     assert [line for group in text_groups([str(tmp_path / "lines.txt")]) for line in group] == piped
+
+
+def test_a_line_that_is_no_text_comes_behind_those_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    _stdin(monkeypatch, b"one\ntwo\n\xff\nthree\n")
+    groups = text_groups(["-"])
+    assert next(groups) == ["one", "two"]
+    with pytest.raises(InputError, match="standard input, line 3: byte 0 is not UTF-8"):
+        next(groups)
+    _stdin(monkeypatch, b"one\n\xff\nthree\n")
+    (lines,) = text_groups(["-"], unreadable=True)
+    assert [isinstance(line, Unreadable) for line in lines] == [False, True, False]
+    assert "line 2" in lines[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -253,8 +255,26 @@ def test_a_bad_item_is_told_and_the_rest_goes_on(
     assert main(["predict", str(model.run_.path), *asked]) == 2
     printed = capsys.readouterr()
     assert printed.out.splitlines() == [answer.text for answer in found]
-    assert printed.err.count("no such file") == 4
+    assert printed.err.count("no such file") == 3
+    assert printed.err.count("no image is named") == 1
     assert main(["predict", str(model.run_.path), good]) == 0
+
+
+def test_a_line_that_is_no_text_is_told_and_the_rest_goes_on(
+    model: Captioner, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = f"{shapes.parent / 'shape0.png'}\n".encode()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(good + b"\xff\n\n" + good)))
+    found = list(model.answers(["-"]))
+    assert [answer.text for answer in found] == ["red square", "", "", "red square"]
+    assert "standard input, line 2: byte 0 is not UTF-8" in found[1].problem
+    assert "no image is named" in found[2].problem
+
+
+def test_a_row_without_an_image_is_told_with_its_line(tmp_path: Path, shapes: Path) -> None:
+    rows = table(tmp_path, [(str(shapes.parent / "shape0.png"), "x"), ("", "x")])
+    with pytest.raises(InputError, match=r":3: no image is named"):
+        Captioner(**SMALL).fit(rows)
 
 
 def test_a_run_comes_back(model: Captioner, shapes: Path) -> None:

@@ -140,6 +140,13 @@ def test_every_option_changes_what_is_learned(folder: Path, change: dict[str, An
     assert losses[0] != losses[1]
 
 
+def test_held_out_texts_that_cannot_be_written_are_told(folder: Path, tmp_path: Path) -> None:
+    """Each text has a letter of its own: whichever is held out, training has no symbol for it."""
+    rows = [(str(folder / name), chr(ord("a") + k)) for k, (name, _) in enumerate(_rows(folder)[:6])]
+    with pytest.raises(InputError, match="a symbol that no text of the training part has.*--validation 0"):
+        Transcriber(**SMALL).fit(_table(tmp_path, rows))
+
+
 def test_nothing_held_out_is_told(folder: Path) -> None:
     task = Transcriber(**QUICK, validation=0.0).fit(folder / "tones.csv")
     assert task.run_.metrics()[-1].get("validation_loss") is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +230,27 @@ def test_a_bad_item_is_told_and_the_rest_goes_on(model: Translator, tmp_path: Pa
     assert "has 400 symbols, expected at most 300" in found[2].problem
     table = written(tmp_path, "digits\tkorean", "12\tx", "\tx")
     assert [bool(answer.problem) for answer in model.answers([str(table)])] == [False, True]
+
+
+def test_a_bad_file_or_line_is_told_and_the_rest_goes_on(
+    model: Translator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = str(written(tmp_path, "digits\tkorean", "12\tx\ty"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"12\n\xff\xfe\n7\n")))
+    asked = ["12", str(tmp_path / "gone.tsv"), table, "-", "7"]
+    found = list(model.answers(asked))
+    assert [answer.text for answer in found] == ["일 이", "", "", "일 이", "", "칠", "칠"]
+    told = [
+        "",
+        "gone.tsv: no such file",
+        ":2: 3 fields, expected 2",
+        "",
+        "line 2: byte 0 is not UTF-8",
+        "",
+        "",
+    ]
+    assert all(bool(part) == bool(answer.problem) for part, answer in zip(told, found, strict=True))
+    assert all(part in answer.problem for part, answer in zip(told, found, strict=True))
 
 
 def test_an_unseen_symbol_is_told(model: Translator) -> None:

@@ -66,7 +66,7 @@ def read_image(path: str | Path, height: int, width: int) -> Bytes:
                 _check_pixels(path, opened.size)
                 return _fitted(opened, height, width)
         except image.DecompressionBombError as error:
-            raise InputError(_too_large(path, "more")) from error
+            raise InputError(_too_large(path, "too many")) from error
         except image.UnidentifiedImageError as error:
             raise InputError(f"{path}: not a PNG or JPEG image, or damaged at its start.") from error
         except (OSError, SyntaxError, EOFError, ValueError, struct.error, zlib.error) as error:

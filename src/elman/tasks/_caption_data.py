@@ -19,6 +19,7 @@ Array: TypeAlias = NDArray[Any]
 
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 _TEXTS = ("text", "caption", "description", "sentence")
+_UNNAMED = "no image is named, expected a file; leave the row out."
 
 
 @dataclass(kw_only=True)
@@ -80,6 +81,8 @@ class Sight:
 
     def read(self, given: str | Path | Array) -> Array:
         """The image (H, W, 3) or the vectors (S, F) of a file or an array; InputError where there is none."""
+        if isinstance(given, str) and not given.strip():
+            raise InputError(_UNNAMED)
         if not isinstance(given, str | Path):
             if self.features is None:
                 return images.as_image(given, self.height, self.width)
@@ -152,7 +155,7 @@ def read_captions(
             found.places.append(table.where(row))
             try:
                 if path is None:
-                    raise InputError("no image is named, expected a file; leave the row out.")
+                    raise InputError(_UNNAMED)
                 sight = sight or Sight.of_file(path, *size)
                 found.pictures.append(sight.read(path))
                 found.paths.append(path)
@@ -193,7 +196,8 @@ def _texts(table: Table, column: str) -> list[str]:
 def _resolved(table: Table, columns: CaptionColumns) -> CaptionColumns:
     """The columns with their empty fields filled in; InputError where there are several possibilities, or none."""
     if columns.image is None:
-        found = [name for name, values in table.columns.items() if all(map(is_picture, values))]
+        named = {name: [value for value in values if value] for name, values in table.columns.items()}
+        found = [name for name, values in named.items() if values and all(map(is_picture, values))]
         columns = replace(columns, image=_only(table, found, "names the images", "image"))
     if columns.text is None:
         others = [name for name in table.columns if name != columns.image]

@@ -30,6 +30,10 @@ class Answer:
     problem: str = ""
 
 
+class Unreadable(str):
+    """A line of standard input that is no text: what is wrong with it, in its place."""
+
+
 def is_file(given: str) -> bool:
     """Whether a word of the command line names a file."""
     try:
@@ -38,12 +42,22 @@ def is_file(given: str) -> bool:
         return False
 
 
-def text_groups(inputs: Sequence[str]) -> Iterator[list[str]]:
+def text_groups(inputs: Sequence[str], *, unreadable: bool = False) -> Iterator[list[str]]:
     """Texts to answer together: the words of the command line, the lines of the files they name, or with `-` the lines
-    of standard input, as they come: no line waits for the next."""
+    of standard input, as they come: no line waits for the next.
+
+    unreadable: a line of standard input that is not UTF-8 comes as Unreadable; else it is an InputError, behind all
+    those before it.
+    """
     for given in inputs:
         if given == "-":
-            yield from stdin_groups()
+            for group in stdin_groups():
+                bad = next((k for k, line in enumerate(group) if isinstance(line, Unreadable)), None)
+                if bad is None or unreadable:
+                    yield group
+                    continue
+                yield group[:bad]
+                raise InputError(group[bad])
         elif is_file(given):
             yield from grouped(read_lines(given))
         else:
@@ -63,7 +77,7 @@ def grouped(lines: Iterable[str]) -> Iterator[list[str]]:
 
 
 def stdin_groups() -> Iterator[list[str]]:
-    """Lines of standard input, as many together as are there already."""
+    """Lines of standard input, as many together as are there already; one that is not UTF-8 is Unreadable."""
     stream, rest, count = cast(io.BufferedReader, sys.stdin.buffer), b"", 0
     while True:
         read = stream.read1(_READ)
@@ -81,6 +95,6 @@ def _line(line: bytes, number: int) -> str:
     try:
         return line.decode("utf-8").removesuffix("\r")
     except UnicodeDecodeError as error:
-        raise InputError(
+        return Unreadable(
             f"standard input, line {number}: byte {error.start} is not UTF-8. Convert it: iconv -t UTF-8"
-        ) from error
+        )

@@ -34,7 +34,7 @@ from elman.tasks._caption_data import (
 from elman.tasks._caption_problem import CaptionProblem
 from elman.tasks._caption_scores import caption_scores, most_frequent, nearest_pictures
 from elman.tasks._examples import fingerprint, hold_out, listed_fingerprint
-from elman.tasks._inputs import Answer, text_groups
+from elman.tasks._inputs import Answer, Unreadable, text_groups
 from elman.tasks._options import SymbolOptions
 from elman.tasks._task import Data, Scores, Task, sources
 from elman.tasks._text_scores import signatures
@@ -335,7 +335,7 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
     def _asked(self, given: str) -> Iterator[list[str]]:
         """The files that a word of a command line means: those that a table names, or itself."""
         if given == "-":
-            yield from text_groups([given])
+            yield from text_groups([given], unreadable=True)
         elif given.lower().endswith(TABLES):
             names = [str(path or "") for path in listed(data.read_table(given), self.columns_, given)]
             for start in range(0, len(names), _READ):
@@ -348,6 +348,8 @@ class Captioner(ImageOptions, ChangeOptions, SymbolOptions, DecoderOptions, Task
         found: list[Array | Answer] = []
         for name in names:
             try:
+                if isinstance(name, Unreadable):
+                    raise InputError(name)
                 found.append(self.sight_.read(name))
             except InputError as error:
                 found.append(_no_answer(name, error))

@@ -203,6 +203,11 @@ class Transcriber(RecordingOptions, HearingOptions, AugmentationOptions, SymbolO
             self._targets(self._training, self._training_frames, "error", unknown="map"),
         )
         self._held_targets = self._targets(self._held, held_frames, unwritable)
+        if len(self._held) and not any(target is not None for target in self._held_targets):
+            raise InputError(
+                "each held-out text has a symbol that no text of the training part has, so that nothing can be judged;"
+                " give more recordings, or --validation 0."
+            )
         self.network_ = self._build()
         from elman.tasks._transcribe_training import TranscriptionProblem
 

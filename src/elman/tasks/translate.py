@@ -19,7 +19,7 @@ from elman.options import option
 from elman.runfolder import RunFolder
 from elman.tasks import _translate_report as report
 from elman.tasks._conversation import Conversation, Talking
-from elman.tasks._inputs import Answer, is_file, text_groups
+from elman.tasks._inputs import Answer, Unreadable, is_file, text_groups
 from elman.tasks._options import SymbolOptions
 from elman.tasks._pairs import PairOptions, Pairs, read_pairs
 from elman.tasks._recall import Nearest, Recall, encoded, symbols
@@ -158,15 +158,12 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         """The answer to each text, line of a file or source in a table. What cannot be read is told, no more."""
         how = Searching(**options).checked()
         self._fitted()
-        for texts in self._asked(inputs):
-            rows = self._encoded(self.source_vocabulary_, texts)
-            problems = [self._problem_of(text, row) for text, row in zip(texts, rows, strict=True)]
-            fine = [k for k, problem in enumerate(problems) if not problem]
-            found = dict(
-                zip(fine, self._write([texts[k] for k in fine], [rows[k] for k in fine], how), strict=True)
-            )
-            for k, text in enumerate(texts):
-                yield self._answer(text, found.get(k, []), problems[k], how.n_best)
+        for given in inputs:
+            try:
+                for texts in self._asked([given]):
+                    yield from self._answered_texts(texts, how)
+            except InputError as error:  # a file, that is; what is wrong with a text is its answer
+                yield self._answer(given, [], str(error), how.n_best)
 
     def evaluate(self, data: Data, **options: Any) -> Scores:
         """Scores on pairs: loss (nats per symbol), perplexity, accuracy of the next symbol, exact_match, chrf, bleu.
@@ -376,6 +373,8 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
 
     def _problem_of(self, text: str, row: NDArray[np.int64]) -> str:
         """What is wrong with a source, or nothing."""
+        if isinstance(text, Unreadable):
+            return str(text)
         if not len(row):
             return f"the text {text!r} holds nothing to read, expected a source."
         if len(row) > self.sequence_length:
@@ -392,7 +391,17 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
                 column = table.column(self.columns_[0], "source_column")
                 yield ["" if value is None else str(value) for value in column]
             else:
-                yield from text_groups([given])
+                yield from text_groups([given], unreadable=True)
+
+    def _answered_texts(self, texts: Sequence[str], how: Searching) -> Iterator[Answer]:
+        rows = self._encoded(self.source_vocabulary_, texts)
+        problems = [self._problem_of(text, row) for text, row in zip(texts, rows, strict=True)]
+        fine = [k for k, problem in enumerate(problems) if not problem]
+        found = dict(
+            zip(fine, self._write([texts[k] for k in fine], [rows[k] for k in fine], how), strict=True)
+        )
+        for k, text in enumerate(texts):
+            yield self._answer(text, found.get(k, []), problems[k], how.n_best)
 
     def _answer(self, text: str, found: list[Written], problem: str, count: int) -> Answer:
         if problem:
