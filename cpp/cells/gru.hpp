@@ -11,21 +11,19 @@ struct Gru {
     using S = S_;
     static constexpr int gates = 3, states = 1, slots = 4, x_gates = 3, h_first = 1, h_gates = 3;
     static constexpr int x_gate[] = {2, 0, 1}, h_gate[] = {0, 1, 2}, last_gate[] = {0};
-    static constexpr bool has_cell = false, two_products = false;
+    static constexpr bool has_cell = false, two_products = false, keeps = true;
 
-    template <bool Keep>
+    template <Keep K>
     static ELMAN_INLINE void forward(const S* slot, Index step, S* kept, Index kept_step, const S* h_prev, S* h,
                                      const S*, S*) {
         const Vec<S> r = sigmoid<S>(load(slot + step));
         const Vec<S> z = sigmoid<S>(load(slot + 2 * step));
         const Vec<S> n = tanh<S>(load(slot) + r * load(slot + 3 * step));
         store(h, (S(1) - z) * n + z * load(h_prev));
-        if (Keep) {
-            store(kept, n);
-            store(kept + kept_step, r);
-            store(kept + 2 * kept_step, z);
-            store(kept + 3 * kept_step, load(slot + 3 * step));
-        }
+        keep<K>(kept, n);
+        keep<K>(kept + kept_step, r);
+        keep<K>(kept + 2 * kept_step, z);
+        keep<K>(kept + 3 * kept_step, load(slot + 3 * step));
     }
 
     static ELMAN_INLINE void backward(const S* slot, Index step, const S* h_prev, const S*, const S*, S* grad_h, S*,

@@ -10,7 +10,7 @@ struct GruResetBefore {
     using S = S_;
     static constexpr int gates = 3, states = 1, slots = 3, x_gates = 3, h_first = 1, h_gates = 2;
     static constexpr int x_gate[] = {2, 0, 1}, h_gate[] = {0, 1}, last_gate[] = {2};
-    static constexpr bool has_cell = false, two_products = true;
+    static constexpr bool has_cell = false, two_products = true, keeps = true;
 
     /// After the first product: aux = r h'.
     static ELMAN_INLINE void reset(S* slot, Index step, const S* h_prev, S* aux) {
@@ -19,16 +19,14 @@ struct GruResetBefore {
         store(aux, r * load(h_prev));
     }
 
-    template <bool Keep>
+    template <Keep K>
     static ELMAN_INLINE void forward(const S* slot, Index step, S* kept, Index kept_step, const S* h_prev, S* h,
                                      const S*, S*) {
         const Vec<S> z = sigmoid<S>(load(slot + 2 * step));
         const Vec<S> n = tanh<S>(load(slot));
         store(h, (S(1) - z) * n + z * load(h_prev));
-        if (Keep) {
-            store(kept, n);
-            store(kept + 2 * kept_step, z);
-        }
+        keep<K>(kept, n);
+        keep<K>(kept + 2 * kept_step, z);
     }
 
     static ELMAN_INLINE void backward(const S* slot, Index step, const S* h_prev, const S*, const S*, S* grad_h, S*,

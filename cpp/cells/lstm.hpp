@@ -10,9 +10,9 @@ struct Lstm {
     using S = S_;
     static constexpr int gates = 4, states = 2, slots = 4, x_gates = 4, h_first = 0, h_gates = 4;
     static constexpr int x_gate[] = {0, 1, 2, 3}, h_gate[] = {0, 1, 2, 3}, last_gate[] = {0};
-    static constexpr bool has_cell = true, two_products = false;
+    static constexpr bool has_cell = true, two_products = false, keeps = true;
 
-    template <bool Keep>
+    template <Keep K>
     static ELMAN_INLINE void forward(const S* slot, Index step, S* kept, Index kept_step, const S*, S* h,
                                      const S* c_prev, S* c_next) {
         const Vec<S> i = sigmoid<S>(load(slot));
@@ -22,12 +22,10 @@ struct Lstm {
         const Vec<S> c = f * load(c_prev) + i * g;
         store(c_next, c);
         store(h, o * tanh<S>(c));
-        if (Keep) {
-            store(kept, i);
-            store(kept + kept_step, f);
-            store(kept + 2 * kept_step, g);
-            store(kept + 3 * kept_step, o);
-        }
+        keep<K>(kept, i);
+        keep<K>(kept + kept_step, f);
+        keep<K>(kept + 2 * kept_step, g);
+        keep<K>(kept + 3 * kept_step, o);
     }
 
     static ELMAN_INLINE void backward(const S* slot, Index step, const S*, const S* c_prev, const S* c_next, S* grad_h,

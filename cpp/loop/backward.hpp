@@ -17,8 +17,7 @@ public:
           z_(Sizes<C>::of(*d.call)),
           steps_(d.plan->steps),
           chunk_(chunk_of(z_, steps_)),
-          by_units_(prefers_units(call_, threads, tile_rows(panel_width),
-                                  C::gates * z_.hidden * z_.output * Index(sizeof(S)))),
+          by_units_(prefers_units(call_, threads, C::gates * z_.hidden * z_.output * Index(sizeof(S)))),
           pairs_(takes_pairs<S>(call_)),
           gradients_(d, z_, chunk_ * z_.batch, threads, pairs_, arena) {
         const Index window = chunk_ * z_.batch;
@@ -149,36 +148,31 @@ private:
         });
         if (z_.projected) {
             split.meet();
-            each_panel(split, w_hr_, active, [&](Index p, const S* ahead, Index i, Index n) {
-                product(w_hr_, p, ahead, grad_out_, z_.output_row, 1, 0, grad_h_, z_.hidden_row, false, i, n);
+            each_panel(split, w_hr_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
+                product(w_hr_, p, ahead(w_hr_, next, slice), grad_out_, z_.output_row, 1, 0, grad_h_, z_.hidden_row, false, i, n);
             });
         }
         const Range vectors = hidden_vectors(split);
         split.rows(active, [&](Index i, Index n) { pointwise(grad_slots, vectors, s, i, n); });
         if constexpr (C::two_products) {
             split.meet();
-            each_panel(split, w_last_, active, [&](Index p, const S* ahead, Index i, Index n) {
-                product(w_last_, p, ahead, grad_slots, z_.slot_row, 1, 0, grad_aux_, z_.hidden_row, false, i, n);
+            each_panel(split, w_last_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
+                product(w_last_, p, ahead(w_last_, next, slice), grad_slots, z_.slot_row, 1, 0, grad_aux_, z_.hidden_row, false, i, n);
             });
             split.rows(active, [&](Index i, Index n) { reset(grad_slots, vectors, s, i, n); });
         }
         split.meet();
         const bool onto = !z_.projected;
-        each_panel(split, w_hh_, active, [&](Index p, const S* ahead, Index i, Index n) {
-            product(w_hh_, p, ahead, grad_slots + C::h_first * z_.step, z_.slot_row, C::h_gates, z_.step, flowing(),
+        each_panel(split, w_hh_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
+            product(w_hh_, p, ahead(w_hh_, next, slice), grad_slots + C::h_first * z_.step, z_.slot_row, C::h_gates, z_.step, flowing(),
                     z_.output_row, onto, i, n);
         });
         split.meet();
     }
 
-    template <class F>
-    ELMAN_INLINE void each_panel(const Split& split, const Panels<S>& w, Index active, F run) {
-        const Range panels = split.panels(w.count());
-        for (Index p = panels.begin; p < panels.end; ++p) {
-            const Index next = p + 1 < panels.end ? p + 1 : panels.begin;
-            Index slice = 0;
-            split.rows(active, [&](Index i, Index n) { run(p, w.unpacked ? nullptr : w.slice(next, slice++), i, n); });
-        }
+    /// What a product fetches meanwhile: a part of the next panel.
+    static const S* ahead(const Panels<S>& w, Index next, Index slice) {
+        return w.unpacked ? nullptr : w.slice(next, slice);
     }
 
     /// Vectors of the hidden units whose gradient this thread also computes: the split of a plain product's panels.
@@ -238,11 +232,12 @@ private:
     }
 
     ELMAN_INLINE void pointwise(S* grad_slots, Range vectors, Index s, Index i, Index n) {
-        const S *slots = trace_.slots_at(s), *h_prev = trace_.h_at(s - 1);
+        const S *slots = C::keeps ? trace_.slots_at(s) : trace_.h_at(s), *h_prev = trace_.h_at(s - 1);
+        const Index slot_row = C::keeps ? z_.slot_row : z_.output_row;
         const S *c_prev = C::has_cell ? trace_.c_at(s - 1) : nullptr, *c = C::has_cell ? trace_.c_at(s) : nullptr;
         for (Index r = i; r < i + n; ++r)
             for (Index u = vectors.begin * lanes<S>; u < vectors.end * lanes<S>; u += lanes<S>)
-                C::backward(slots + r * z_.slot_row + u, z_.step, h_prev + r * z_.output_row + u,
+                C::backward(slots + r * slot_row + u, z_.step, h_prev + r * z_.output_row + u,
                             c_prev + r * z_.hidden_row + u, c + r * z_.hidden_row + u, grad_h_ + r * z_.hidden_row + u,
                             grad_c_ + r * z_.hidden_row + u, grad_slots + r * z_.slot_row + u);
     }

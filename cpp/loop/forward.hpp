@@ -14,11 +14,9 @@ public:
     Forward(const Direction& d, int threads, Arena& arena) : d_(d), call_(*d.call), z_(Sizes<C>::of(*d.call)) {
         const Index steps = d.plan->steps, total = d.plan->offset[steps];
         keep_ = call_.reserve != nullptr;
-        direct_ = z_.batch == 1 || total <= few;
+        direct_ = total <= few;
         fused_ = !direct_ && z_.batch >= enough;
         pairs_ = fused_ && takes_pairs<S>(call_);
-        by_units_ = prefers_units(call_, threads, tile_rows(C::h_gates > 1 ? C::h_gates : panel_width),
-                                  C::gates * z_.hidden * (z_.input + z_.output) * Index(sizeof(S)));
         chunk_ =
             fused_ ? chunk_steps(fused_rows, z_.batch) : chunk_steps(threads * chunk_values / z_.slot_row, z_.batch);
         if (chunk_ > steps) chunk_ = steps;
@@ -53,7 +51,7 @@ public:
 
     void run(Team& team, int me) {
         constexpr int width = C::h_gates > 1 ? C::h_gates : panel_width;
-        const Split split = Split::of(team, me, z_.batch, pairs_ ? pair_tile_rows : tile_rows(width), by_units_);
+        const Split split = Split::of(team, me, z_.batch, pairs_ ? pair_tile_rows : tile_rows(width), false);
         const PairUnit unit(pairs_);
         begin(me, team.size);
         team.barrier();
@@ -68,8 +66,15 @@ public:
             if (x_window_) gather(chunk, rows);
             if (!fused_) fill_slots(trace, chunk, rows, me, team.size);
             team.barrier();
-            for (Index s = from; s < to; ++s)
-                keep_ ? step<true>(trace, split, chunk, s) : step<false>(trace, split, chunk, s);
+            for (Index s = from; s < to; ++s) {
+                if (!keep_)
+                    step<Keep::nothing>(trace, split, chunk, s);
+                else if (fused_ && C::keeps && !C::two_products)
+                    step<Keep::past>(trace, split, chunk, s);
+                else
+                    step<Keep::near>(trace, split, chunk, s);
+            }
+            if (fused_) settle();
             team.barrier();
             emit(trace, chunk, rows);
             if (!keep_ && to < d_.plan->steps) carry(trace, to, share(d_.plan->active[to], me, team.size));
@@ -198,7 +203,7 @@ private:
             copy(trace.slots_at(from) + r * z_.slot_row, table_.rows + number[r] * z_.slot_row, C::slots * z_.step);
     }
 
-    template <bool Keep>
+    template <Keep K>
     void step(const Trace<C>& trace, const Split& split, const Chunk& chunk, Index s) {
         const Index active = d_.plan->active[s];
         const Range panels = split.panels(w_hh_.count());
@@ -210,57 +215,46 @@ private:
             fetch(trace.h_at(s - 1) + end, z_.output_row, active, z_.output - end);
         }
         const S* x_next = x && s + 1 < chunk.to ? x_at(chunk, s + 1) : nullptr;
-        for (Index p = panels.begin; p < panels.end; ++p) {
+        each_panel(split, w_hh_, s, active, [&](Index p, Index next, bool first, Index slice, Index i, Index n) {
             const Range units = units_of(w_hh_, p);
-            const Index next = p + 1 < panels.end ? p + 1 : panels.begin;
-            Index slice = 0;
-            split.rows(active, [&](Index i, Index n) {
-                const Place place = fused_ && !C::two_products ? near_place(near) : place_of(trace, s, i, units.begin);
-                if (fused_) {
-                    const S* ahead = x_next && p == panels.begin ? x_next + i * x_row_
-                                     : x                         ? w_ih_.slice(next, slice)
-                                                                 : nullptr;
-                    prepare(place, x, p, ahead, s, i, n);
-                }
-                recurrent(w_hh_, p, next, slice++, C::h_gate, trace.h_at(s - 1) + i * z_.output_row, z_.output_row,
-                          place, C::h_first, n);
-                if (z_.batch > 1) after_product<Keep>(trace, place, units, s, i, n);
-            });
-        }
+            const Place place = fused_ && !C::two_products ? near_place(near) : place_of(trace, s, i, units.begin);
+            if (fused_) {
+                const S* ahead = x_next && first ? x_next + i * x_row_ : x ? w_ih_.slice(next, slice) : nullptr;
+                prepare(place, x, p, ahead, s, i, n);
+            }
+            recurrent(w_hh_, p, next, slice, C::h_gate, trace.h_at(s - 1) + i * z_.output_row, z_.output_row, place,
+                      C::h_first, n);
+            if (z_.batch > 1) after_product<K>(trace, place, units, s, i, n);
+        });
         // One row alone: all products first, so that the gates of several vectors overlap.
         if (z_.batch == 1 && active && panels.end > panels.begin)
-            after_product<Keep>(trace, place_of(trace, s, 0, units_of(w_hh_, panels.begin).begin),
+            after_product<K>(trace, place_of(trace, s, 0, units_of(w_hh_, panels.begin).begin),
                                 {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0, 1);
         if constexpr (C::two_products) {
             split.meet();
-            const Range last = split.panels(w_last_.count());
-            for (Index p = last.begin; p < last.end; ++p) {
+            each_panel(split, w_last_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
                 const Range units = units_of(w_last_, p);
-                const Index next = p + 1 < last.end ? p + 1 : last.begin;
-                Index slice = 0;
-                split.rows(active, [&](Index i, Index n) {
-                    const Place place = place_of(trace, s, i, units.begin);
-                    recurrent(w_last_, p, next, slice++, C::last_gate, trace.aux_at(s) + i * z_.hidden_row,
-                              z_.hidden_row, place, 0, n);
-                    pointwise<Keep>(trace, place, units, s, i, n);
-                });
-            }
+                const Place place = place_of(trace, s, i, units.begin);
+                recurrent(w_last_, p, next, slice, C::last_gate, trace.aux_at(s) + i * z_.hidden_row, z_.hidden_row,
+                          place, 0, n);
+                pointwise<K>(trace, place, units, s, i, n);
+            });
         }
         if (z_.projected) {
             split.meet();
-            const Range out = split.panels(w_hr_.count());
-            for (Index p = out.begin; p < out.end; ++p)
-                split.rows(active, [&](Index i, Index n) { project_output(trace, p, s, i, n); });
+            each_panel(split, w_hr_, s, active, [&](Index p, Index, bool, Index, Index i, Index n) {
+                project_output(trace, p, s, i, n);
+            });
         }
         split.meet();
     }
 
-    template <bool Keep>
+    template <Keep K>
     ELMAN_INLINE void after_product(const Trace<C>& trace, const Place& place, Range units, Index s, Index i, Index n) {
         if constexpr (C::two_products)
             reset(trace, units, s, i, n);
         else
-            pointwise<Keep>(trace, place, units, s, i, n);
+            pointwise<K>(trace, place, units, s, i, n);
     }
 
     static constexpr Index near_step = (C::h_gates > 1 ? 1 : panel_width) * lanes<S>;
@@ -285,8 +279,8 @@ private:
             const std::int32_t* number = table_.symbols.number + d_.plan->offset[s] + i;
             for (Index r = 0; r < n; ++r)
                 for (int slot = 0; slot < C::slots; ++slot)
-                    copy(place.at + r * place.row + slot * place.step,
-                         table_.rows + number[r] * z_.slot_row + slot * z_.step + units.begin, width);
+                    copy_vectors(place.at + r * place.row + slot * place.step,
+                                 table_.rows + number[r] * z_.slot_row + slot * z_.step + units.begin, width);
             return;
         }
         const bool several = C::x_gates > 1;
@@ -296,7 +290,7 @@ private:
                            w_ih_.width(p), n);
         for (Index r = 0; r < n; ++r)
             for (int slot = C::x_gates; slot < C::slots; ++slot)
-                copy(place.at + r * place.row + slot * place.step, bias_ + slot * z_.step + units.begin, width);
+                copy_vectors(place.at + r * place.row + slot * place.step, bias_ + slot * z_.step + units.begin, width);
     }
 
     /// Adds the recurrent product of panel p, from n rows a, to their slots from `slot` on.
@@ -306,10 +300,10 @@ private:
         const Range units = units_of(w, p);
         if (w.data) {
             const Index vec = w.gates > 1 ? place.step : lanes<S>;
-            return multiply_either<S>(
-                pairs_,
-                {a, a_row, 1, w.inner, 0, w.panel(p), at, place.row, vec, at, place.row, vec, w.slice(next, slice)},
-                w.width(p), n);
+            const Product<S> product{a, a_row, 1, w.inner, 0, w.panel(p), at, place.row, vec, at, place.row, vec,
+                                     w.slice(next, slice)};
+            return z_.batch == 1 ? multiply_single(product, w.width(p), w.width(p) * lanes<S>)
+                                 : multiply_either<S>(pairs_, product, w.width(p), n);
         }
         const S* direct = static_cast<const S*>(d_.parameters().w_hh);
         for (Index r = 0; r < n; ++r)
@@ -344,7 +338,7 @@ private:
                              trace.h_at(s - 1) + r * z_.output_row + u, trace.aux_at(s) + r * z_.hidden_row + u);
     }
 
-    template <bool Keep>
+    template <Keep K>
     ELMAN_INLINE void pointwise(const Trace<C>& trace, const Place& place, Range units, Index s, Index i, Index n) {
         S* h = z_.projected ? trace.aux_at(s) : trace.h_at(s);
         const Index h_row = z_.projected ? z_.hidden_row : z_.output_row;
@@ -352,7 +346,7 @@ private:
         S *c = C::has_cell ? trace.c_at(s) : nullptr, *slots = trace.slots_at(s);
         for (Index u = units.begin; u < units.end; u += lanes<S>)
             for (Index r = i; r < i + n; ++r)
-                C::template forward<Keep>(place.at + (r - i) * place.row + u - units.begin, place.step,
+                C::template forward<K>(place.at + (r - i) * place.row + u - units.begin, place.step,
                                           slots + r * z_.slot_row + u, z_.step, h_prev + r * z_.output_row + u,
                                           h + r * h_row + u, c_prev + r * z_.hidden_row + u, c + r * z_.hidden_row + u);
     }
@@ -387,7 +381,7 @@ private:
     Direction d_;
     const Call& call_;
     Sizes<C> z_;
-    bool keep_, direct_, fused_, pairs_, by_units_, once_ = false;
+    bool keep_, direct_, fused_, pairs_, once_ = false;
     Index chunk_;
     Trace<C> trace_;
     Panels<S> w_ih_, w_hh_, w_last_, w_hr_;

@@ -73,13 +73,14 @@ public:
     void accumulate(const S* grad_slots, const S* grad_h, const Chunk& chunk, int me, int parts) const {
         const bool first = chunk.to == d_.plan->steps;
         const Index per_slot = tiles(z_.hidden);
-        const Range mine = share(C::slots * per_slot, me, parts);
+        const int from = plain_[0].data || C::two_products ? 0 : C::h_first;  // no symbol's slot has a product
+        const Range mine = share((C::slots - from) * per_slot, me, parts);
         Tile block[block_tiles];
         for (Index begin = mine.begin; begin < mine.end; begin += block_tiles) {
             const Index count = mine.end - begin < block_tiles ? mine.end - begin : block_tiles;
             for (Index n = 0; n < count; ++n) {
                 const Index t = begin + n, unit = t % per_slot * high_;
-                const int slot = static_cast<int>(t / per_slot);
+                const int slot = from + static_cast<int>(t / per_slot);
                 block[n] = fill(n, me, chunk.rows, grad_slots + slot * z_.step, z_.slot_row, z_.hidden, unit);
                 block[n].slot = slot;
             }
@@ -105,6 +106,8 @@ public:
             if (to) copy(static_cast<S*>(to) + gate * z_.hidden, bias_ + slot * z_.step, z_.hidden);
         };
         if (me == 0) {
+            for (Index n = 0; table_ && n < symbols_.distinct; ++n)
+                add(bias_, table_ + n * z_.slot_row, C::slots * z_.step);
             for (int g = 0; g < C::x_gates; ++g) write(want_.b_ih, C::x_gate[g], g);
             for (int g = 0; g < C::h_gates; ++g) write(want_.b_hh, C::h_gate[g], C::h_first + g);
             if (C::two_products) write(want_.b_hh, C::last_gate[0], 0);
@@ -162,8 +165,9 @@ private:
         for (Index k = 0; pairs_ && k < depth; k += lanes<S>)
             transpose_column(from + k * grad_row, grad_row, depth - k < lanes<S> ? depth - k : lanes<S>, rows, data + k,
                              padded<S>(depth));
+        // Whole vectors; what is too much of one is written over by the next, and there is room behind the last.
         for (Index k = 0; !pairs_ && k < depth; ++k)
-            for (int r = 0; r < rows; ++r) data[k * rows + r] = from[k * grad_row + r];
+            for (int r = 0; r < rows; r += int(lanes<S>)) store(data + k * rows + r, load(from + k * grad_row + r));
         return {data, depth, unit, 0, rows, nullptr};
     }
 
@@ -194,20 +198,30 @@ private:
         }
     }
 
-    /// Bias gradients, and the table's: sums over the rows of the chunk for the units of one thread.
+    /// Bias gradients, or the table's, whose rows sum up to them: sums over the rows of the chunk for some units.
     void sum_rows(const S* grad, const Chunk& chunk, Range units) const {
-        for (Index u = units.begin; u < units.end; u += lanes<S>) {
-            Vec<S> sum{};
-            for (Index r = 0; r < chunk.rows; ++r) sum += load(grad + r * z_.slot_row + u);
-            store(bias_ + u, load(bias_ + u) + sum);
+        if (table_) {
+            const std::int32_t* number = symbols_.number + d_.plan->offset[chunk.from];
+            for (Index r = 0; r < chunk.rows; ++r)
+                add_rows<1>(table_ + number[r] * z_.slot_row, grad + r * z_.slot_row, 1, units);
+        } else {
+            const Index most = units.begin + (units.end - units.begin) / (8 * lanes<S>) * (8 * lanes<S>);
+            add_rows<8>(bias_, grad, chunk.rows, {units.begin, most});
+            add_rows<1>(bias_, grad, chunk.rows, {most, units.end});
         }
-        if (!table_) return;
-        const std::int32_t* number = symbols_.number + d_.plan->offset[chunk.from];
-        for (Index r = 0; r < chunk.rows; ++r)
-            for (Index u = units.begin; u < units.end; u += lanes<S>) {
-                S* to = table_ + number[r] * z_.slot_row + u;
-                store(to, load(to) + load(grad + r * z_.slot_row + u));
-            }
+    }
+
+    /// Adds `rows` rows of the slots to one, N vectors at once.
+    template <int N>
+    ELMAN_INLINE void add_rows(S* to, const S* from, Index rows, Range units) const {
+        for (Index u = units.begin; u < units.end; u += N * lanes<S>) {
+            Vec<S> sum[N];
+            for (int n = 0; n < N; ++n) sum[n] = load(to + u + n * lanes<S>);
+            for (Index r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+                for (int n = 0; n < N; ++n) sum[n] += load(from + r * z_.slot_row + u + n * lanes<S>);
+            for (int n = 0; n < N; ++n) store(to + u + n * lanes<S>, sum[n]);
+        }
     }
 
     Direction d_;

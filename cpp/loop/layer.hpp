@@ -32,6 +32,12 @@ ELMAN_INLINE void copy(S* to, const S* from, Index n) {
     __builtin_memcpy(to, from, static_cast<std::size_t>(n) * sizeof(S));
 }
 
+/// n values, whole vectors, few of them.
+template <class S>
+ELMAN_INLINE void copy_vectors(S* to, const S* from, Index n) {
+    for (Index j = 0; j < n; j += lanes<S>) store(to + j, load(from + j));
+}
+
 /// Asks for n rows of `values` values before they are read, from memory or from the core that wrote them.
 template <class S>
 ELMAN_INLINE void fetch(const S* from, Index row, Index n, Index values) {
@@ -203,25 +209,32 @@ Panels<S> make_panels(bool pairs, Index segments, Index depth, Index units, int 
     return p;
 }
 
-/// Mean height of the tiles that `rows` rows are cut into, times 1000.
-inline Index tile_height(Index rows, int rows_of_tile) {
-    return 1000 * rows / ((rows + rows_of_tile - 1) / rows_of_tile);
-}
-
 /// Whether threads should split a step by units though they could split it by rows: where the weights of all units do
-/// not fit into one core's cache, but those of a part might, or where a part of the rows makes only low tiles; and only
-/// if meeting after every step costs little.
-inline bool prefers_units(const Call& call, int threads, int rows_of_tile, Index weight_bytes) {
-    if (threads < 2 || Split::meets(call.batch, threads)) return false;
-    const bool large = weight_bytes > cache_bytes() / 2;
-    const bool low = 4 * tile_height(call.batch, rows_of_tile) >= 5 * tile_height(call.batch / threads, rows_of_tile);
-    return (large || low) && meeting_is_cheap();
+/// not fit into one core's cache, but those of a part might; and only if meeting after every step costs little.
+inline bool prefers_units(const Call& call, int threads, Index weight_bytes) {
+    return threads > 1 && !Split::meets(call.batch, threads) && weight_bytes > cache_bytes() && meeting_is_cheap();
 }
 
 /// Units [begin, end) of a plain panel or a gate panel.
 template <class S>
 Range units_of(const Panels<S>& panels, Index p) {
     return {panels.first(p) * lanes<S>, panels.first(p + 1) * lanes<S>};
+}
+
+/// Calls run(panel, next panel, whether it is the first, slice, first rank, count) for a thread's panels of the weights
+/// `w` and its groups of rows. Every other step goes through the panels backwards, so that it begins with those that
+/// the step before left in the cache. Slices count the groups of a panel.
+template <class S, class F>
+ELMAN_INLINE void each_panel(const Split& split, const Panels<S>& w, Index step, Index active, F run) {
+    const Range panels = split.panels(w.count());
+    const Index last = panels.end - 1;
+    for (Index q = panels.begin; q < panels.end; ++q) {
+        const bool back = step & 1;
+        const Index p = back ? last - (q - panels.begin) : q;
+        const Index next = q == last ? p : back ? p - 1 : p + 1;
+        Index slice = 0;
+        split.rows(active, [&](Index i, Index n) { run(p, next, q == panels.begin, slice++, i, n); });
+    }
 }
 
 /// Steps of a chunk: as many as `rows` rows of the batch make, at least one.

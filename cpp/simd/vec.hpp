@@ -67,6 +67,25 @@ ELMAN_INLINE void store(S* p, Vec<S> v) {
     *reinterpret_cast<typename VecOf<S>::loose*>(p) = v;
 }
 
+/// What a cell's forward leaves for its backward: nothing, its activations, or these written past the caches.
+enum class Keep { nothing, near, past };
+
+/// Stores a vector at p, which is aligned to one, if it is to be kept.
+template <Keep K, class S>
+ELMAN_INLINE void keep(S* p, Vec<S> v) {
+#if defined(__AVX512F__)
+    if constexpr (K == Keep::past) return _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+#endif
+    if constexpr (K != Keep::nothing) store(p, v);
+}
+
+/// Before other threads may read what was written past the caches.
+ELMAN_INLINE void settle() {
+#if defined(__AVX512F__)
+    _mm_sfence();
+#endif
+}
+
 /// Weights may be stored smaller than they are computed with: one vector of S from `lanes<S>` stored values.
 struct Bfloat16 {
     std::uint16_t bits;
