@@ -233,7 +233,7 @@ def test_vectors_come_from_lists_and_files(tmp_path: Path) -> None:
     np.testing.assert_allclose(scores - np.logaddexp.reduce(scores), logs[0], atol=1e-5)
     with pytest.raises(InputError, match="the condition has 2 numbers, expected 3"):
         model.generate(condition=[1.0, 2.0])
-    with pytest.raises(InputError, match="1 values too many, expected 'vector'"):
+    with pytest.raises(InputError, match="too many values, expected 'vector'"):
         model.generate(condition="1,2,3,4")
     with pytest.raises(InputError, match="has 2 numbers, expected 3"):
         model.generate(condition="1,2")
@@ -244,8 +244,10 @@ def test_mixed_conditions_are_told_with_commas(table: Path) -> None:
     expected = [1, 0, (1990 - MEAN) / DEVIATION]
     for given in ("ao,1990", " ao , 1990", {"year": 1990, "language": "ao"}, '"ao",1990'):
         np.testing.assert_allclose(model.conditions_.read(given), expected, rtol=1e-6)
-    with pytest.raises(InputError, match="the condition has 1 values, expected 'language', 'year'"):
+    with pytest.raises(InputError, match="is one value, expected 'language', 'year'"):
         model.conditions_.read(["ao"])
+    with pytest.raises(InputError, match="'ao' has too few values, expected 'language', 'year'"):
+        model.conditions_.read("ao")
     with pytest.raises(InputError, match="year: the condition 'x', expected a number"):
         model.conditions_.read("ao,x")
 

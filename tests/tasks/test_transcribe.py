@@ -143,7 +143,7 @@ def test_every_option_changes_what_is_learned(folder: Path, change: dict[str, An
 def test_held_out_texts_that_cannot_be_written_are_told(folder: Path, tmp_path: Path) -> None:
     """Each text has a letter of its own: whichever is held out, training has no symbol for it."""
     rows = [(str(folder / name), chr(ord("a") + k)) for k, (name, _) in enumerate(_rows(folder)[:6])]
-    with pytest.raises(InputError, match="a symbol that no text of the training part has.*--validation 0"):
+    with pytest.raises(InputError, match=r"a symbol that no text of the training part has.*--validation 0"):
         Transcriber(**SMALL).fit(_table(tmp_path, rows))
 
 

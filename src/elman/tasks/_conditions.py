@@ -132,10 +132,10 @@ class Conditions:
             if set(given) != set(self.columns):
                 raise InputError(f"the condition has {', '.join(map(repr, given))}, expected {self}.")
             values = [given[name] for name in self.columns]
+        elif len(self.parts) > 1:
+            raise InputError(f"the condition {given!r} is one value, expected {self}.")
         else:
             values = [given]
-        if len(values) != len(self.parts):
-            raise InputError(f"the condition has {len(values)} values, expected {self}.")
         vectors = (
             part.vector(value, name)
             for value, part, name in zip(values, self.parts, self.columns, strict=True)
@@ -202,11 +202,13 @@ class Conditions:
         words = [word.strip() for word in next(csv.reader([text], skipinitialspace=True), [])]
         values: list[Any] = []
         for part in self.parts:
-            count = part.words if words and not words[0].endswith(FEATURES) else 1
-            values.append(words[0] if count == 1 and words else words[:count])
+            if not words:
+                raise InputError(f"the condition {text!r} has too few values, expected {self}.")
+            count = 1 if words[0].endswith(FEATURES) else part.words
+            values.append(words[0] if count == 1 else words[:count])
             words = words[count:]
         if words:
-            raise InputError(f"the condition {text!r} has {len(words)} values too many, expected {self}.")
+            raise InputError(f"the condition {text!r} has too many values, expected {self}.")
         return values
 
 
