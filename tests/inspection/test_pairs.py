@@ -136,12 +136,18 @@ def test_what_is_read_gets_attributions_and_they_are_complete() -> None:
     inspected = translating()
     found = attribute(inspected, step=0)
     assert found.remainder.max() <= 0.01
+    assert found.answers == [row[0] for row in inspected.written]  # not the likeliest: it was drawn at random
     for values, read in zip(found.values, inspected.steps, strict=True):
         assert np.isfinite(values[: len(read)]).all()
         assert np.isnan(values[len(read) :]).all()
     torch.testing.assert_close(
         torch.tensor(found.found),
-        inspected.read()[:, 0].log_softmax(1).max(1).values.detach().cpu(),
+        torch.stack(
+            [
+                scores[0].log_softmax(0)[NAMES.index(row[0])]
+                for scores, row in zip(inspected.read().detach(), inspected.written, strict=True)
+            ]
+        ),
     )
 
 

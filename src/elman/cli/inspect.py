@@ -34,7 +34,11 @@ def run(arguments: Sequence[str]) -> int:
         metavar="METHOD",
         help="what each step had to do with an answer: integrated-gradients|saliency|input-x-gradient|leave-one-out",
     )
-    group.add_argument("--answer", metavar="TEXT", help="class, tag or symbol (default: the likeliest)")
+    group.add_argument(
+        "--answer",
+        metavar="TEXT",
+        help="class, tag or symbol (default: the likeliest, or the one that was written)",
+    )
     group.add_argument(
         "--step",
         metavar="N",

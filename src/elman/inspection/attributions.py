@@ -83,7 +83,7 @@ def attribute(
     Args:
         inspected: of a task: `task.inspected([...])`.
         method: one of `METHODS`.
-        answer: a class, tag or symbol; None: the likeliest of each row.
+        answer: a class, tag or symbol; None: the likeliest of each row, or the symbol that was written.
         step: where the answers are one a step, which; from 0, or from the end from -1. Rows that are shorter: the last.
         tolerance: of integrated gradients' completeness.
 
@@ -146,7 +146,9 @@ def _answer(
 
     if not names:
         return lambda scores: told(scores).double().sum(1), inspected.asked, [""] * rows, places
-    if answer is None:
+    if answer is None and inspected.said is not None and places is not None:
+        chosen = inspected.said.to(scores.device)[torch.arange(rows), places.to(scores.device)]
+    elif answer is None:
         chosen = told(scores).argmax(1)
     elif answer in names:
         chosen = torch.full((rows,), names.index(answer), device=scores.device)

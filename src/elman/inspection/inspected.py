@@ -41,6 +41,7 @@ class Inspected:
             places: then, for every reading of the vectors, (B, T) the item of each step.
         written: what each row says, step by step, where that is not at the steps which it reads but at those of the
             last of the layers; `items` are then what is read, and behind it what those read while they write.
+        said: (B, T) the number of the answer that was given at each step, where it need not be the likeliest.
         stepped: (B,) steps of each row of the layers that are called for one step at a time.
         parts: what the vectors are of, as texts, where that is no step: cells of a picture, row by row in `grid`, and
             `images` (H, W, 3) with these cells.
@@ -61,6 +62,7 @@ class Inspected:
     items: Sequence[Sequence[str]] = ()
     places: Sequence[Tensor] = ()
     written: Sequence[Sequence[str]] = ()
+    said: Ends = None
     stepped: Ends = None
     parts: Sequence[Sequence[str]] = ()
     grid: tuple[int, int] = (0, 0)

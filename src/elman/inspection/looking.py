@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ATTRIBUTED = 800  # steps of the rows that attributions are measured of, where a task gives fewer
+_SMALL = 0.01  # attributions below which all are told by their powers of ten
 _TOLERANCE = 0.01  # of integrated gradients' completeness
 
 
@@ -130,7 +131,8 @@ class Look:
         attribution = self.attribution
         assert attribution is not None
         if attribution.method != "integrated-gradients":
-            return f"{attribution.points:,} readings; these attributions need not sum to anything."
+            count = f"{attribution.points:,} {'reading' if attribution.points == 1 else 'readings'}"
+            return f"{count}; these attributions need not sum to anything."
         worst = float(attribution.remainder.max())
         met = "complete" if worst <= _TOLERANCE else "NOT complete"
         return (
@@ -206,8 +208,9 @@ def _strongest(attribution: Attribution) -> list[str]:
         zip(attribution.items[:3], attribution.values, attribution.answers, strict=False)
     ):
         known = np.nan_to_num(values)
+        form = "+.3f" if np.abs(known).max(initial=0.0) >= _SMALL else "+.1e"
         best = [k for k in np.argsort(-np.abs(known), kind="stable")[:5] if known[k]]
-        told = ", ".join(f"{items[k]!r} ({k}) {known[k]:+.3f}" for k in best)
+        told = ", ".join(f"{items[k]!r} ({k}) {known[k]:{form}}" for k in best)
         lines.append(f"row {row}{f', {answer!r}' if answer else ''}: {told}")
     return lines
 

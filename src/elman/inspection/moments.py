@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elman.inspection.examining import Inspection, StackFacts, examine, summary
+from elman.inspection.examining import Inspection, LayerFacts, StackFacts, examine, summary
 from elman.inspection.inspected import Inspected
 from elman.inspection.pictures import reach_axes, reach_line
 from elman.inspection.reach import FELT, Reach
@@ -81,8 +81,8 @@ def told(moments: Sequence[Moment]) -> Iterator[str]:
     for first, last in zip(moments[0].inspection.layers, moments[-1].inspection.layers, strict=True):
         if first.gradient.length() != last.gradient.length():
             yield (
-                f"  {first.name}: at step {moments[0].step:,} the gradient {_gone(first.gradient)},"
-                f" at step {moments[-1].step:,} it {_gone(last.gradient)}"
+                f"  {first.name}: at step {moments[0].step:,} the gradient {_gone(first)},"
+                f" at step {moments[-1].step:,} it {_gone(last)}"
             )
 
 
@@ -90,12 +90,13 @@ def _count(reach: Reach) -> str:
     return f"{'at least ' if 0 < reach.length() == reach.seen else ''}{reach.length():,}"
 
 
-def _gone(reach: Reach) -> str:
+def _gone(layer: LayerFacts) -> str:
+    reach = layer.gradient
     length = reach.length()
     if not np.nan_to_num(reach.strength).any():
         return "is zero"
     if length == reach.seen:
-        return f"reaches all {length:,} steps back"
+        return f"reaches all {length:,} steps {'ahead' if layer.reverse else 'back'}"
     return f"is gone after {length:,} {'step' if length == 1 else 'steps'}"
 
 

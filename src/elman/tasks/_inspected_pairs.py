@@ -53,6 +53,7 @@ def translations(
             counts[:, None] + torch.arange(int(lengths.max())),
         ],
         written=[[*row, _END] for row in written],
+        said=network.decoder.shifted(*targets)[1],
         stepped=lengths,
         again=lambda other: translations(other, sources, read, targets, written, answers),
     )
@@ -81,6 +82,7 @@ def captions(
         layers={"decoder.recurrent": None},
         answers=answers,
         vectors="encoder.output_dropout" if parts else "decoder.input_dropout",
+        said=network.decoder.shifted(*targets)[1],
         stepped=lengths,
         parts=parts,
         images=images,
