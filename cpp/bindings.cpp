@@ -64,6 +64,11 @@ int read_directions(nb::handle addresses, Five* directions) {
     return static_cast<int>(n / 5);
 }
 
+void* read_reserve(Address address) {
+    if (address % 64) throw std::invalid_argument("expected a reserve at a multiple of 64 bytes");
+    return pointer(address);
+}
+
 void forward(const char* cell, const char* dtype, Index steps, Index batch, Index input, Index hidden, Index output,
              Address x, Index x_step, Index x_row, Address symbols, nb::tuple parameters, Address h_0, Address c_0,
              Address lengths, Address out, Index out_step, Index out_row, Address h_n, Address c_n, Address reserve,
@@ -79,7 +84,7 @@ void forward(const char* cell, const char* dtype, Index steps, Index batch, Inde
     call.h_0 = pointer(h_0), call.c_0 = pointer(c_0);
     call.lengths = pointer<const std::int64_t>(lengths);
     call.out = pointer(out), call.out_step = out_step, call.out_row = out_row;
-    call.h_n = pointer(h_n), call.c_n = pointer(c_n), call.reserve = pointer(reserve);
+    call.h_n = pointer(h_n), call.c_n = pointer(c_n), call.reserve = read_reserve(reserve);
     const elman::Kernels& set = elman::kernels();
     nb::gil_scoped_release release;
     set.forward(call);
@@ -101,7 +106,7 @@ void backward(const char* cell, const char* dtype, Index steps, Index batch, Ind
     call.lengths = pointer<const std::int64_t>(lengths);
     call.grad_out = pointer(grad_out);
     call.grad_out_step = grad_out_step, call.grad_out_row = grad_out_row, call.grad_out_feature = grad_out_feature;
-    call.grad_h_n = pointer(grad_h_n), call.grad_c_n = pointer(grad_c_n), call.reserve = pointer(reserve);
+    call.grad_h_n = pointer(grad_h_n), call.grad_c_n = pointer(grad_c_n), call.reserve = read_reserve(reserve);
     call.grad_x = pointer(grad_x), call.grad_x_step = grad_x_step, call.grad_x_row = grad_x_row;
     call.grad_h_0 = pointer(grad_h_0), call.grad_c_0 = pointer(grad_c_0);
     if (read_directions(gradients, call.gradients) != call.directions)

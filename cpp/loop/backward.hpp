@@ -149,7 +149,7 @@ private:
         if (z_.projected) {
             split.meet();
             each_panel(split, w_hr_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
-                product(w_hr_, p, ahead(w_hr_, next, slice), grad_out_, z_.output_row, 1, 0, grad_h_, z_.hidden_row, false, i, n);
+                product(w_hr_, p, next, slice, grad_out_, z_.output_row, 1, 0, grad_h_, z_.hidden_row, false, i, n);
             });
         }
         const Range vectors = hidden_vectors(split);
@@ -157,22 +157,17 @@ private:
         if constexpr (C::two_products) {
             split.meet();
             each_panel(split, w_last_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
-                product(w_last_, p, ahead(w_last_, next, slice), grad_slots, z_.slot_row, 1, 0, grad_aux_, z_.hidden_row, false, i, n);
+                product(w_last_, p, next, slice, grad_slots, z_.slot_row, 1, 0, grad_aux_, z_.hidden_row, false, i, n);
             });
             split.rows(active, [&](Index i, Index n) { reset(grad_slots, vectors, s, i, n); });
         }
         split.meet();
         const bool onto = !z_.projected;
         each_panel(split, w_hh_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
-            product(w_hh_, p, ahead(w_hh_, next, slice), grad_slots + C::h_first * z_.step, z_.slot_row, C::h_gates, z_.step, flowing(),
-                    z_.output_row, onto, i, n);
+            product(w_hh_, p, next, slice, grad_slots + C::h_first * z_.step, z_.slot_row, C::h_gates, z_.step,
+                    flowing(), z_.output_row, onto, i, n);
         });
         split.meet();
-    }
-
-    /// What a product fetches meanwhile: a part of the next panel.
-    static const S* ahead(const Panels<S>& w, Index next, Index slice) {
-        return w.unpacked ? nullptr : w.slice(next, slice);
     }
 
     /// Vectors of the hidden units whose gradient this thread also computes: the split of a plain product's panels.
@@ -204,8 +199,8 @@ private:
             copy(grad_outs_ + (base + r) * z_.output_row + begin, grad_out_ + r * z_.output_row + begin, end - begin);
     }
 
-    /// to = (onto ? to : 0) + from W for panel p of a plain product.
-    void product(const Panels<S>& w, Index p, const S* ahead, const S* from, Index from_row, Index segments,
+    /// to = (onto ? to : 0) + from W for panel p of a plain product; a slice of the next panel is fetched meanwhile.
+    void product(const Panels<S>& w, Index p, Index next, Index slice, const S* from, Index from_row, Index segments,
                  Index segment, S* to, Index to_row, bool onto, Index i, Index n) {
         S* c = to + i * to_row + units_of(w, p).begin;
         Product<S> product{from + i * from_row,
@@ -220,7 +215,7 @@ private:
                            c,
                            to_row,
                            lanes<S>,
-                           ahead};
+                           w.unpacked ? nullptr : w.slice(next, slice)};
         if (!onto) {
             product.init = zeros<S>;
             product.init_row = product.init_vec = 0;

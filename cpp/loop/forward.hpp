@@ -229,7 +229,7 @@ private:
         // One row alone: all products first, so that the gates of several vectors overlap.
         if (z_.batch == 1 && active && panels.end > panels.begin)
             after_product<K>(trace, place_of(trace, s, 0, units_of(w_hh_, panels.begin).begin),
-                                {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0, 1);
+                             {units_of(w_hh_, panels.begin).begin, units_of(w_hh_, panels.end - 1).end}, s, 0, 1);
         if constexpr (C::two_products) {
             split.meet();
             each_panel(split, w_last_, s, active, [&](Index p, Index next, bool, Index slice, Index i, Index n) {
@@ -242,9 +242,8 @@ private:
         }
         if (z_.projected) {
             split.meet();
-            each_panel(split, w_hr_, s, active, [&](Index p, Index, bool, Index, Index i, Index n) {
-                project_output(trace, p, s, i, n);
-            });
+            each_panel(split, w_hr_, s, active,
+                       [&](Index p, Index, bool, Index, Index i, Index n) { project_output(trace, p, s, i, n); });
         }
         split.meet();
     }
@@ -300,8 +299,8 @@ private:
         const Range units = units_of(w, p);
         if (w.data) {
             const Index vec = w.gates > 1 ? place.step : lanes<S>;
-            const Product<S> product{a, a_row, 1, w.inner, 0, w.panel(p), at, place.row, vec, at, place.row, vec,
-                                     w.slice(next, slice)};
+            const Product<S> product{a,         a_row, 1,  w.inner,   0,   w.panel(p),          at,
+                                     place.row, vec,   at, place.row, vec, w.slice(next, slice)};
             return z_.batch == 1 ? multiply_single(product, w.width(p), w.width(p) * lanes<S>)
                                  : multiply_either<S>(pairs_, product, w.width(p), n);
         }
@@ -347,8 +346,8 @@ private:
         for (Index u = units.begin; u < units.end; u += lanes<S>)
             for (Index r = i; r < i + n; ++r)
                 C::template forward<K>(place.at + (r - i) * place.row + u - units.begin, place.step,
-                                          slots + r * z_.slot_row + u, z_.step, h_prev + r * z_.output_row + u,
-                                          h + r * h_row + u, c_prev + r * z_.hidden_row + u, c + r * z_.hidden_row + u);
+                                       slots + r * z_.slot_row + u, z_.step, h_prev + r * z_.output_row + u,
+                                       h + r * h_row + u, c_prev + r * z_.hidden_row + u, c + r * z_.hidden_row + u);
     }
 
     S* out_at(Index offset) const { return static_cast<S*>(call_.out) + offset + d_.number * z_.output; }

@@ -165,7 +165,8 @@ private:
         for (Index k = 0; pairs_ && k < depth; k += lanes<S>)
             transpose_column(from + k * grad_row, grad_row, depth - k < lanes<S> ? depth - k : lanes<S>, rows, data + k,
                              padded<S>(depth));
-        // Whole vectors; what is too much of one is written over by the next, and there is room behind the last.
+        // Whole vectors: what is too much of one is written over by the next, the last has room in its tile, and what
+        // is read past the slots is the slack of Arena::take.
         for (Index k = 0; !pairs_ && k < depth; ++k)
             for (int r = 0; r < rows; r += int(lanes<S>)) store(data + k * rows + r, load(from + k * grad_row + r));
         return {data, depth, unit, 0, rows, nullptr};
@@ -205,7 +206,7 @@ private:
             for (Index r = 0; r < chunk.rows; ++r)
                 add_rows<1>(table_ + number[r] * z_.slot_row, grad + r * z_.slot_row, 1, units);
         } else {
-            const Index most = units.begin + (units.end - units.begin) / (8 * lanes<S>) * (8 * lanes<S>);
+            const Index most = units.begin + (units.end - units.begin) / (8 * lanes<S>)*(8 * lanes<S>);
             add_rows<8>(bias_, grad, chunk.rows, {units.begin, most});
             add_rows<1>(bias_, grad, chunk.rows, {most, units.end});
         }

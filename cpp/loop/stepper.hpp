@@ -253,8 +253,8 @@ private:
         const Index h_row = z_.projected ? z_.hidden_row : z_.output_row;
         each_vector(n, [&](Index r, Index u) {
             C::template forward<Keep::nothing>(slots_ + r * z_.slot_row + u, z_.step, nullptr, 0,
-                                       h_prev_ + r * z_.output_row + u, h + r * h_row + u,
-                                       c_prev_ + r * z_.hidden_row + u, c_ + r * z_.hidden_row + u);
+                                               h_prev_ + r * z_.output_row + u, h + r * h_row + u,
+                                               c_prev_ + r * z_.hidden_row + u, c_ + r * z_.hidden_row + u);
         });
         if (!z_.projected) return;
         clear(h_, n * z_.output_row);
