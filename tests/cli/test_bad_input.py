@@ -187,10 +187,10 @@ def change_config(**changes: object) -> Callable[[Path], None]:
     return change
 
 
-def drop_option(run: Path) -> None:
+def add_option(run: Path) -> None:
     path = run / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
-    del config["options"]["cell"]
+    config["options"]["cel"] = "gru"
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
@@ -227,7 +227,7 @@ def shorter_vocabulary(run: Path) -> None:
         (change_config(format=99), "format 99"),
         (change_config(data={}), "start_symbol is None"),
         (change_config(data={"start_symbol": "none"}), "start_symbol is 'none'"),
-        (drop_option, "config.json: damaged, the option cell is missing"),
+        (add_option, "config.json: cel: unknown option. Did you mean cell"),
         (no_json, "config.json: damaged, not JSON"),
         (bad_vocabulary, "vocabulary.json: damaged"),
         (shorter_vocabulary, "damaged or of another model"),

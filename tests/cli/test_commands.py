@@ -150,6 +150,20 @@ def test_resume_keeps_the_options_of_the_run(elman: Elman, text: Path, tmp_path:
     assert (config["options"]["cell"], config["options"]["max_steps"]) == ("rnn", 5)
 
 
+def test_an_option_that_came_after_the_run_has_its_default(elman: Elman, text: Path, tmp_path: Path) -> None:
+    assert elman("train", "language-model", text, "--out", "run", *SMALL).code == 0
+    before = elman("evaluate", "run", text).out
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    del config["options"]["recurrent_dropout"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    assert elman("evaluate", "run", text).out == before
+    resume = ("train", "language-model", text, "--out", "run", "--resume", "--max-steps", "5")
+    other = elman(*resume, "--recurrent-dropout", "0.5")
+    assert (other.code, "recurrent_dropout was 0.0, now it is 0.5" in other.err) == (2, True)
+    assert elman(*resume).code == 0
+
+
 def test_overwrite_starts_anew(elman: Elman, text: Path, tmp_path: Path) -> None:
     for flags in ((), ("--overwrite",)):
         assert elman("train", "language-model", text, "--out", "run", *SMALL, *flags).code == 0

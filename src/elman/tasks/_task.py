@@ -308,15 +308,16 @@ class Task(DataOptions, ModelOptions, TrainingOptions, ABC):
 
 
 def stored_options(task: type[Task], run: RunFolder) -> dict[str, Any]:
-    """The options a run was trained with; raises InputError where config.json does not hold them all."""
+    """The options a run was trained with; one that config.json lacks, for it came later, has its default.
+
+    Raises InputError for an unknown option, or a value of another type.
+    """
     config, where = run.read_config(), run.path / "config.json"
     if config["task"] != task.name:
         raise InputError(f"{where}: a run of the task {config['task']!r}, expected {task.name!r}.")
-    known = {f.name for _, group in option_groups(task) for f in group if not f.metadata["steering"]}
-    missing = known - set(config["options"])
-    if missing:
-        raise InputError(f"{where}: damaged, the option {min(missing)} is missing.")
-    return from_text(task, config["options"], lambda name: f"{where}: {name}")
+    fields = [f for _, group in option_groups(task) for f in group if not f.metadata["steering"]]
+    stored = from_text(task, config["options"], lambda name: f"{where}: {name}")
+    return {**{f.name: f.default for f in fields}, **stored}
 
 
 def sources(data: Data) -> list[Any]:
