@@ -16,8 +16,8 @@ import torch
 import elman
 from elman import api
 from elman.errors import InputError
-from elman.tasks._recall import Nearest
 from elman.tasks._text_scores import signatures, text_scores
+from elman.tasks._translate_problem import TranslationProblem
 from elman.tasks.translate import Translator
 
 SMALL: dict[str, Any] = {"cell": "gru", "hidden_size": 16, "embedding": 8, "batch_size": 16, "threads": 1}
@@ -104,21 +104,6 @@ def test_text_scores_are_sacrebleus() -> None:
     assert all(f"version:{sacrebleu.__version__}" in told for told in signatures())
 
 
-def test_the_nearest_source_has_the_same_letters() -> None:
-    known = ["how are you", "what is this", "나는 학교에 간다"]
-    assert Nearest(known).find(["this is what", "are you well", "너는 학교에 가니"]) == [[1], [0], [2]]
-
-
-def test_others_than_the_text_itself_are_found() -> None:
-    known = Nearest(["good morning", "good evening", "a good morning", "sea"])
-    assert known.find(["good morning"], 2) == [[0, 2]]
-    assert known.find(["good morning", "seas"], 1, others=True) == [[2], [3]]
-    assert [len(known.find(["sea"], 9, others=others)[0]) for others in (False, True)] == [4, 3]
-    assert known.find(["a sea", "x"], 1) == [[3], [0]]
-    assert [Nearest(["dcba", "abcx"], n).find(["abcd"]) for n in (1, 3)] == [[[0]], [[1]]]
-    assert known.find([]) == []
-
-
 def test_final_scores_are_those_of_evaluate(pairs: Path, tmp_path: Path) -> None:
     held = written(tmp_path, "digits\tkorean", *(f"{k}\t{PLACES[k]}" for k in range(10)))
     model = fitted(pairs, validation=str(held))
@@ -129,6 +114,14 @@ def test_the_log_tells_what_each_side_costs(model: Translator) -> None:
     rows = model.run_.metrics()
     assert all(row["encoder_seconds"] > 0 and row["decoder_seconds"] > 0 for row in rows)
     assert rows[-1]["accuracy"] > rows[0]["accuracy"]
+
+
+def test_no_seconds_are_told_of_a_device_that_computes_later(pairs: Path) -> None:
+    problem = TranslationProblem(fitted(pairs))
+    problem.loss(np.arange(4), None)
+    assert {"encoder_seconds", "decoder_seconds"} < problem._logged().keys()
+    problem.model.to("meta")
+    assert problem._logged().keys() == {"train_accuracy"}
 
 
 # --- the data
@@ -279,74 +272,6 @@ def test_unknown_words_are_copied_from_where_it_looks(tmp_path: Path) -> None:
     assert "<unk>" not in plain.predict(["sea someone ice tea"])[0]
 
 
-@pytest.fixture(scope="module")
-def recalling(tmp_path_factory: pytest.TempPathFactory) -> Translator:
-    """Learned from sources of two words, of which the first alone decides the target, in no way that could be told."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for _ in range(120):
-        word, target = ("".join(letters) for letters in rng.choice(list("abcdefgh"), (2, 6)))
-        rows += [(f"{word} {end}", target) for end in ("now", "again", "soon")]
-    order = rng.permutation(len(rows))
-    table = {"said": [rows[k][0] for k in order], "answer": [rows[k][1] for k in order]}
-    options = {"shared_vocabulary": True, "recall": 1, "copying": True, "attention": "location"}
-    more = {"hidden_size": 32, "embedding": 16, "max_steps": 500, "learning_rate": 0.01}
-    return Translator(**{**SMALL, **options, **more}).fit(
-        table, out=tmp_path_factory.mktemp("recall") / "run"
-    )
-
-
-def test_what_is_known_of_like_sources_is_written(recalling: Translator) -> None:
-    assert recalling.scores_["model"]["exact_match"] >= 0.8
-    model, known = recalling, recalling.recall_
-    for text, target in zip(model._held.sources, model._held.targets, strict=True):
-        assert text not in known.sources
-        ((_, source, recalled),) = known.parts([text])
-        assert (source.split()[0], recalled) == (text.split()[0], target) or source.split()[
-            0
-        ] != text.split()[0]
-
-
-def test_a_source_of_the_training_is_read_as_an_unseen_one(recalling: Translator) -> None:
-    sources, vocabulary = recalling._training.sources, recalling.vocabulary_
-    for row, text in zip(recalling._rows[0], sources, strict=True):
-        ends = np.flatnonzero(row == len(vocabulary))
-        said, known, _ = (
-            vocabulary.decode(part[part < len(vocabulary)]) for part in np.split(row, ends[:-1])
-        )
-        assert (said, ends[-1]) == (text, len(row) - 1)
-        assert known in sources
-        assert known != text
-    assert recalling.recall_.parts(sources[:1])[0][:2] == sources[:1] * 2
-
-
-def test_what_is_recalled_comes_back_with_the_run(recalling: Translator) -> None:
-    path, asked = recalling.run_.path, [*recalling._held.sources[:9], "abc now"]
-    back = api.load(path)
-    assert isinstance(back, Translator)
-    assert back.predict(asked) == recalling.predict(asked)
-    assert (
-        "".join(back.draw(asked[0], lambda scores: int(scores.argmax())))
-        == back.predict(asked, beam_size=1)[0]
-    )
-    content = json.loads((path / "task.json").read_text(encoding="utf-8"))
-    for broken in (
-        {},
-        {"sources": ["a"], "targets": []},
-        {"sources": [1], "targets": ["a"]},
-        {"sources": ["a"]},
-    ):
-        (path / "task.json").write_text(json.dumps({**content, "recall": broken}), encoding="utf-8")
-        with pytest.raises(InputError, match=r"task.json: damaged"):
-            api.load(path)
-    (path / "task.json").write_text(json.dumps(content), encoding="utf-8")
-
-
-def test_without_sources_nothing_is_recalled(pairs: Path) -> None:
-    usual = {"shared_vocabulary": True, "unconditional": True, "max_steps": 4}
-    assert train_loss(pairs, **usual) == train_loss(pairs, **usual, recall=2, copying=True)
-
-
 def test_drawing_and_conversing(model: Translator) -> None:
     assert "".join(model.draw(" 17 ", lambda scores: int(scores.argmax()))) == "일 칠"
     told = []
@@ -437,14 +362,6 @@ def test_what_is_asked_wrongly_is_told(model: Translator) -> None:
         list(model.draw("  ", lambda scores: 0))
     with pytest.raises(InputError, match="sampling_steps says when"):
         Translator(sampling_steps=5).check()
-    with pytest.raises(InputError, match="recall_ngrams says which"):
-        Translator(recall_ngrams=3).check()
-    with pytest.raises(InputError, match=r"recall reads what may be written.*--shared-vocabulary"):
-        Translator(recall=1).check()
-    with pytest.raises(InputError, match=r"copying reads what may be written.*--shared-vocabulary"):
-        Translator(copying=True).check()
-    with pytest.raises(InputError, match="attention is none"):
-        Translator(copying=True, shared_vocabulary=True, attention="none").check()
     with pytest.raises(InputError, match="temperature is -1"):
         model.converse(temperature=-1.0)
 
@@ -520,8 +437,11 @@ def test_every_vocabulary_trains_and_answers(pairs: Path, kind: str) -> None:
     assert len(model.predict(["12", "3"], max_length=4)) == 2
 
 
-def test_half_precision_trains(pairs: Path) -> None:
-    losses = [train_loss(pairs, precision=p) for p in ("float32", "bfloat16")]
+@pytest.mark.parametrize("copying", [False, True])
+@pytest.mark.parametrize("feeding", [False, True])
+def test_half_precision_trains(pairs: Path, copying: bool, feeding: bool) -> None:
+    options = {"copying": copying, "shared_vocabulary": copying, "input_feeding": feeding}
+    losses = [train_loss(pairs, precision=p, **options) for p in ("float32", "bfloat16")]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
     assert losses[0] != losses[1]
 
@@ -533,8 +453,6 @@ def test_without_sources_the_targets_alone_are_learned(pairs: Path) -> None:
 
 
 def test_a_process_without_rows_has_a_loss(pairs: Path) -> None:
-    from elman.tasks._translate_problem import TranslationProblem
-
     model = fitted(pairs)
     loss = TranslationProblem(model).loss(np.empty(0, np.int64), None)
     assert (float(loss.total.detach()), loss.count) == (0.0, 0)

@@ -221,9 +221,9 @@ class Decoder(nn.Module):
             return scores
         share = torch.sigmoid(self.gate(readouts))
         places = memory.symbols[:, None].expand(weights.shape)
-        return (
-            (scores.softmax(2) * (1 - share)).scatter_add(2, places, weights * share).clamp_min(_LEAST).log()
-        )
+        chosen = scores.softmax(2) * (1 - share)
+        copied = (weights * share).to(chosen.dtype)  # autocast has them in different ones
+        return chosen.scatter_add(2, places, copied).clamp_min(_LEAST).log()
 
     def scores_of(self, carried: Carried, rows: slice = ALL) -> Tensor:
         """Scores (B, K, V + 1) of what follows, of all rows or some of them."""

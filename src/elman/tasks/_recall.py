@@ -19,6 +19,8 @@ _ROWS = 256  # texts compared at once
 class Nearest:
     """Finds among texts those most like another: cosine of the tf-idf of character n-grams of length 1 to `ngrams`.
 
+    Upper and lower case count as the same. Each text is compared with all that are known: meant for up to some 100,000.
+
     >>> Nearest(["a river", "the sea"]).find(["the river", "see the sea"])
     [[0], [1]]
     """
@@ -26,7 +28,9 @@ class Nearest:
     def __init__(self, texts: Sequence[str], ngrams: int = 4) -> None:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        self.texts = np.array(texts, object)
+        self._places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            self._places.setdefault(text, []).append(place)
         self._reader = TfidfVectorizer(
             analyzer="char", ngram_range=(1, ngrams), sublinear_tf=True, dtype=np.float32
         )
@@ -37,13 +41,13 @@ class Nearest:
 
         others: never the text itself.
         """
-        count = min(count, len(self.texts))
+        count = min(count, self._known.shape[1])
         found: list[list[int]] = []
         for start in range(0, len(asked), _ROWS):
-            part = np.array(asked[start : start + _ROWS], object)
+            part = asked[start : start + _ROWS]
             likeness = (self._reader.transform(part) @ self._known).toarray()
-            if others:
-                likeness[part[:, None] == self.texts] = -1
+            for row, text in enumerate(part if others else ()):
+                likeness[row, self._places.get(text, [])] = -1
             rows, best = np.arange(len(part)), np.zeros((len(part), count), np.int64)
             values = np.zeros(best.shape)
             for k in range(count):

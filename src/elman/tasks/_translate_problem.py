@@ -38,10 +38,11 @@ class TranslationProblem(WritingProblem):
 
     def sample(self) -> str:
         """A source and the answer to it."""
-        pairs = self._task._held if len(self._task._held) else self._task._training
-        rows = self._task._encoded(self._task.source_vocabulary_, pairs.sources[:1])
-        (found,) = self._task._write(pairs.sources[:1], rows, Searching(beam_size=1))
-        return f"{pairs.sources[0]} -> {found[0].text}"
+        task = self._task
+        asked = (task._training if task._training_judged else task._held).sources[:1]
+        rows = task._encoded(task.source_vocabulary_, asked)
+        (found,) = task._write(asked, rows, Searching(beam_size=1), others=task._training_judged)
+        return f"{asked[0]} -> {found[0].text}"
 
 
 def _batches(task: Translator) -> data.BucketBatches:

@@ -76,7 +76,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
 
     shared_vocabulary: bool = option(False, "sources and targets have one vocabulary, and one set of vectors")
     recall: int = option(
-        0, "read with a source this many known ones that are most like it, each with its target", minimum=0
+        0, "read with a source this many known ones like it, each with its target", minimum=0, maximum=16
     )
     recall_ngrams: int = option(
         4, "texts are alike by their runs of up to this many characters", minimum=1, maximum=8
@@ -208,8 +208,9 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         asked = self._judged_references()
         step = -(-len(self._training) // _KNOWN)
         known = self._training.take(range(0, len(self._training), step))
-        best = Nearest(known.sources).find(list(asked))
-        return {"nearest source": text_scores([known.targets[k] for (k,) in best], list(asked.values()))}
+        best = Nearest(known.sources).find(list(asked), others=self._training_judged)
+        found = ["".join(known.targets[k] for k in numbers) for numbers in best]
+        return {"nearest source": text_scores(found, list(asked.values()))}
 
     # --- what Task asks for
 
@@ -230,7 +231,11 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             raise InputError("sampling_steps says when a probability is reached; give --scheduled-sampling.")
         if self.recall_ngrams != 4 and not self.recall:
             raise InputError("recall_ngrams says which sources are recalled; give --recall.")
-        for name in ("recall", "copying"):
+        for name, off in (("recall", "--recall 0"), ("copying", "--no-copying")):
+            if getattr(self, name) and self.unconditional:
+                raise InputError(
+                    f"{name} is of a source, but unconditional reads none; leave it out ({off})."
+                )
             if getattr(self, name) and not self.shared_vocabulary:
                 raise InputError(
                     f"{name} reads what may be written, in the same symbols; give --shared-vocabulary."
@@ -246,6 +251,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             self._held, *_ = read_pairs([self.validation], *self.columns_, header=self.header)
         else:
             pairs, self._held = pairs.split(self.validation, self.seed)
+        self._training_judged = not len(self._held)  # each source then without what is known of itself
         if self.train_fraction < 1:
             pairs, _ = pairs.split(1 - self.train_fraction, self.seed + 1)
         self._training = pairs
@@ -255,7 +261,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         self.source_vocabulary_, self.vocabulary_ = (
             self.build_vocabulary(texts, unknown=listed) for texts in spoken
         )
-        self.recall_ = Recall.of(pairs, 0 if self.unconditional else self.recall, self.recall_ngrams)
+        self.recall_ = Recall.of(pairs, self.recall, self.recall_ngrams)
         self._rows = self._encoded_pairs(pairs, others=True)
         self._held_rows = self._encoded_pairs(self._held)
         self._longest = max(map(len, self._rows[1]))
@@ -292,7 +298,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             first, second = map(str, content["columns"])
             self.columns_, self._longest = (first, second), int(content["longest"])
             self.recall_ = Recall([], [], 0, self.recall_ngrams)
-            if self.recall and not self.unconditional:
+            if self.recall:
                 self.recall_ = Recall.restored(content["recall"], self.recall, self.recall_ngrams)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{where}: damaged ({error!r}); restore the file or train again.") from error
@@ -303,7 +309,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
 
     def _final_scores(self, run: RunFolder) -> Scores:  # noqa: ARG002
         asked = self._judged_references()
-        answered, self._shown = self._answered(asked, Searching())
+        answered, self._shown = self._answered(asked, Searching(), others=self._training_judged)
         rows = self._held_rows if len(self._held) else tuple(part[:_JUDGED] for part in self._rows)
         return {**self._losses(*rows), **answered}
 
@@ -430,14 +436,16 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
     def _limit(self, row: NDArray[np.int64]) -> int:
         return max(self._longest, 2 * len(row)) + _LONGER
 
-    def _write(self, texts: Sequence[str], rows: Rows, how: Searching) -> list[list[Written]]:
-        """The answers to sources; those of like length are read and written together."""
+    def _write(
+        self, texts: Sequence[str], rows: Rows, how: Searching, *, others: bool = False
+    ) -> list[list[Written]]:
+        """The answers to sources; those of like length are read and written together. others: see `Recall.parts`."""
         found: list[list[Written]] = [[] for _ in rows]
         training = self.network_.training
         self.network_.eval()
         for batch in data.in_batches(list(map(len, rows)), _READ):
             limits = [how.max_length or self._limit(rows[k]) for k in batch]
-            asked = self.recall_.parts([texts[k] for k in batch])
+            asked = self.recall_.parts([texts[k] for k in batch], others=others)
 
             def copied(row: int, place: int, asked: list[list[str]] = asked) -> str:
                 return symbols(self.source_vocabulary_, asked[row])[place]
@@ -456,15 +464,17 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
         )
         return next_symbol_scores(self.network_, given)
 
-    def _answered(self, asked: dict[str, list[str]], how: Searching) -> tuple[Scores, list[Written]]:
+    def _answered(
+        self, asked: dict[str, list[str]], how: Searching, *, others: bool = False
+    ) -> tuple[Scores, list[Written]]:
         """Scores of the best answers to some sources, and the answers."""
         rows = self._encoded(self.source_vocabulary_, list(asked))
-        found = [answers[0] for answers in self._write(list(asked), rows, how)]
+        found = [answers[0] for answers in self._write(list(asked), rows, how, others=others)]
         return text_scores([each.text for each in found], list(asked.values())), found
 
     def _judged_references(self) -> dict[str, list[str]]:
         """The sources whose answers are scored, and their targets: those held out, or else of the training."""
-        found = (self._held if len(self._held) else self._training).references()
+        found = (self._training if self._training_judged else self._held).references()
         return dict(list(found.items())[:_JUDGED])
 
     def _looked(self) -> list[report.Look]:
@@ -476,7 +486,7 @@ class Translator(PairOptions, SymbolOptions, DecoderOptions, Task):
             return looks
         asked = zip(self._judged_references(), self._shown, strict=True)
         for text, written in report.chosen(list(asked)):
-            (parts,) = self.recall_.parts([text])
+            (parts,) = self.recall_.parts([text], others=self._training_judged)
             source = self._tensors([encoded(self.source_vocabulary_, parts)])
             target = self._tensors([np.array(written.symbols, np.int64)])
             with torch.inference_mode():
