@@ -19,7 +19,7 @@ SHOWN = 24
 _LISTED = 40
 LOOKED = 4
 _COLUMNS = 4
-_WORDS = 6  # of a caption that are drawn
+_WORDS = 8  # of a caption that are drawn
 _STYLE: dict[str, Any] = {"fontsize": 8, "parse_math": False}
 
 
