@@ -100,13 +100,13 @@ def inspect(
     answer: str | None = None,
     step: int = -1,
     beside: Sequence[str | Path] = (),
-    moments: int = 3,
+    moments: int | None = None,
 ) -> tuple[dict[str, Any], str]:
     """What a run's network does inside with texts or files: numbers, and lines to read; pages go to `out`.
 
     attribution: a method, of which answer, at which step: see `elman.inspection.attribute`.
     beside: other runs that read the same, for the slider of explore.html.
-    moments: how many of the training to look at, beside the result.
+    moments: how many of the training to look at, beside the result; None: 3, or fewer where fewer were kept.
     """
     from elman.inspection.inspecting import inspect as inspect_network
     from elman.inspection.looking import Asked
@@ -116,8 +116,13 @@ def inspect(
 
     task, folder = load(run), RunFolder.open(run)
     inspected, result = task.inspected(inputs), folder.read_metadata(BEST).get("step", 0)
+    known = [one for one in snapshots.steps(folder) if one != result]
+    if moments and not known:
+        raise InputError(
+            f"{run}: kept no weights of its training to look at; train with --snapshots 6, or say no moments."
+        )
     course = {}
-    for moment in chosen([one for one in snapshots.steps(folder) if one != result], moments):
+    for moment in chosen(known, 3 if moments is None else moments):
         network = copy.deepcopy(inspected.network)
         load_weights(network, folder, snapshots.name(moment))
         again = inspected.again

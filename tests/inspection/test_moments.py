@@ -15,6 +15,7 @@ import torch
 
 import elman
 from elman import api
+from elman.cli import main
 from elman.errors import InputError
 from elman.inspection import Inspected, through_time, trace
 from elman.inspection.moments import chosen, measured, told, training_figure, training_grid
@@ -95,6 +96,19 @@ def test_how_many_are_looked_at(run: Path, text: Path, tmp_path: Path) -> None:
     values, _ = api.inspect(run, [], tmp_path / "own")  # the text that it writes itself, the same for all
     assert len(values["training"]) == 4
     assert chosen([0, 1, 2, 3, 4], 1) == [0]
+
+
+def test_moments_that_cannot_be_shown_are_refused(
+    run: Path, text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(run), str(text), "--moments", "-1", "--out", str(tmp_path / "below")]) == 2
+    assert "moments is -1, expected at least 0" in capsys.readouterr().err
+    elman.LanguageModel(cell="gru", hidden_size=4, max_steps=2, snapshots=0).fit(text, out=tmp_path / "bare")
+    bare = [str(tmp_path / "bare"), str(text)]
+    assert main(["inspect", *bare, "--moments", "2", "--out", str(tmp_path / "two")]) == 2
+    assert "train with --snapshots" in capsys.readouterr().err
+    for number, more in enumerate(([], ["--moments", "0"])):
+        assert main(["inspect", *bare, *more, "--out", str(tmp_path / f"seen{number}")]) == 0
 
 
 def decaying(factor: float) -> Inspected:

@@ -15,6 +15,7 @@ import pytest
 import elman
 from elman import reference
 from elman.errors import InputError
+from elman.tasks._conditions import Conditions
 from elman.tasks._ngram import Bigram
 from elman.tasks.language_model import LanguageModel
 from elman.testing import laws_tasks
@@ -76,21 +77,22 @@ def test_laws(
         ({}, lambda language, year: [language == "ao", language == "oa"]),
         ({"embedding": 5, "num_layers": 2}, lambda language, year: [language == "ao", language == "oa"]),
         ({"condition_column": None}, None),
-        ({"condition_column": "year"}, lambda language, year: [(year - MEAN) / DEVIATION]),
+        ({"condition_column": "year"}, lambda language, year: [year]),
         (
             {"condition_column": "year, language"},
-            lambda language, year: [(year - MEAN) / DEVIATION, language == "ao", language == "oa"],
+            lambda language, year: [year, language == "ao", language == "oa"],
         ),
     ],
-    ids=str,
+    ids=["label", "embedding", "nothing", "number", "both"],
 )
 def test_evaluate_is_the_definition(
     table: Path, options: dict[str, Any], vector: Callable[[str, int], list[float]] | None
 ) -> None:
     model = LanguageModel(**{**SMALL, **options}).fit(table)
     nats, right, count = 0.0, 0, 0
+    mean, deviation = trained_years(model)
     for name, language, year in rows():
-        condition = None if vector is None else np.array(vector(language, year), float)
+        condition = None if vector is None else np.array(vector(language, (year - mean) / deviation), float)
         logs = numpy_logs(model, name, condition)
         wanted = np.r_[model.vocabulary_.encode(name).astype(int), len(model.vocabulary_)]
         nats -= logs[np.arange(len(wanted)), wanted].sum()
@@ -102,7 +104,12 @@ def test_evaluate_is_the_definition(
     assert scores["bits_per_character"] == pytest.approx(nats / math.log(2) / count, rel=1e-5)
 
 
-MEAN, DEVIATION = (f([year for _, _, year in rows()]) for f in (np.mean, np.std))
+def trained_years(model: LanguageModel) -> tuple[float, float]:
+    """Mean and deviation over the rows that are not held out; equal texts are held out together."""
+    held_out = set(model._material.held_out.found.texts)
+    years = [year for name, _, year in rows() if name not in held_out]
+    assert 0 < len(years) < len(rows())
+    return float(np.mean(years)), float(np.std(years))
 
 
 def test_long_rows_and_large_batches_are_measured_in_parts(
@@ -217,7 +224,10 @@ def test_vectors_come_from_lists_and_files(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_text("".join(listed), encoding="utf-8")
     options = {**SMALL, "condition_column": "vector"}
     model = LanguageModel(**options).fit(tmp_path / "a.tsv")
-    found = model.conditions_.encode({"vector": list(vectors)}, ["row"] * 200)
+    trained = set(model._material.training.found.texts)
+    of_training = [each for each, (name, _, _) in zip(vectors, rows(), strict=True) if name in trained]
+    assert 0 < len(of_training) < 200
+    found = model.conditions_.encode({"vector": of_training}, ["row"] * len(of_training))
     np.testing.assert_allclose(found.mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(found.std(0), 1, atol=1e-5)
     assert model.evaluate(tmp_path / "b.jsonl") == pytest.approx(model.evaluate(tmp_path / "a.tsv"), rel=1e-6)
@@ -227,8 +237,9 @@ def test_vectors_come_from_lists_and_files(tmp_path: Path) -> None:
         for given in (told, vectors[7], str(tmp_path / "rows" / "7.npy"), {"vector": vectors[7]})
     ]
     assert len(set(texts)) == 1
-    logs = numpy_logs(model, "", found[7])
-    reader = model.network_.continuation(found[7])
+    condition = model.conditions_.read(vectors[7])
+    logs = numpy_logs(model, "", condition)
+    reader = model.network_.continuation(condition)
     scores = reader.read([len(model.vocabulary_)])
     np.testing.assert_allclose(scores - np.logaddexp.reduce(scores), logs[0], atol=1e-5)
     with pytest.raises(InputError, match="the condition has 2 numbers, expected 3"):
@@ -241,7 +252,8 @@ def test_vectors_come_from_lists_and_files(tmp_path: Path) -> None:
 
 def test_mixed_conditions_are_told_with_commas(table: Path) -> None:
     model = LanguageModel(**{**SMALL, "condition_column": "language,year"}).fit(table)
-    expected = [1, 0, (1990 - MEAN) / DEVIATION]
+    mean, deviation = trained_years(model)
+    expected = [1, 0, (1990 - mean) / deviation]
     for given in ("ao,1990", " ao , 1990", {"year": 1990, "language": "ao"}, '"ao",1990'):
         np.testing.assert_allclose(model.conditions_.read(given), expected, rtol=1e-6)
     with pytest.raises(InputError, match="is one value, expected 'language', 'year'"):
@@ -250,6 +262,29 @@ def test_mixed_conditions_are_told_with_commas(table: Path) -> None:
         model.conditions_.read("ao")
     with pytest.raises(InputError, match="year: the condition 'x', expected a number"):
         model.conditions_.read("ao,x")
+
+
+def test_examples_are_read_back_whatever_labels_hold() -> None:
+    for label in ('"quoted" name', 'x"y, k', "two\nlines"):
+        columns = {"name": [label, label], "year": [1.0, 3.0]}
+        conditions = Conditions.learn(columns, ["here:1", "here:2"])
+        np.testing.assert_array_equal(conditions.read(conditions.example()), [1, 0])
+        np.testing.assert_array_equal(conditions.read(conditions.typical()), [1, 0])
+
+
+def test_a_missing_text_of_a_dataframe_is_told() -> None:
+    table = {"name": ["ka", float("nan"), "ko"], "language": ["ao"] * 3}
+    with pytest.raises(InputError, match="the text is empty"):
+        LanguageModel(**SMALL).fit(table)
+
+
+def test_scores_are_those_of_the_weights_that_are_kept(table: Path, tmp_path: Path) -> None:
+    options = {**SMALL, "keep": "last", "max_steps": 6, "evaluate_every": 2, "learning_rate": 3.0}
+    model = LanguageModel(**options).fit(table, out=tmp_path / "run")
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    losses = [json.loads(line)["validation_loss"] for line in lines]
+    assert losses[-1] > min(losses)
+    assert model.scores_["model"]["loss"] == losses[-1]
 
 
 # --- what is written
@@ -384,6 +419,9 @@ def test_a_model_of_rows_can_judge_transcripts(table: Path, model: LanguageModel
         ),
         (HEAD + "ka,gone.npy,1\nko,gone.npy,1\n", {}, r"names.csv:2: .*gone.npy: no such file"),
         (HEAD + "ka,ao,1\nka,ao,1\n", {"cut": "windows"}, "cut windows is of one long text"),
+        (HEAD, {"condition_column": "year,year"}, "names 'year', which is there already"),
+        (HEAD, {"condition_column": "name", "text_column": "name"}, "names 'name', which is there already"),
+        (HEAD, {"condition_column": " ,"}, "condition_column is ' ,', expected names of columns"),
     ],
     ids=str,
 )
@@ -406,7 +444,7 @@ def test_vectors_of_several_lengths_are_told(tmp_path: Path) -> None:
 
 def test_what_a_model_cannot_take_is_told(model: LanguageModel, table: Path, tmp_path: Path) -> None:
     for use in (lambda: model.generate(), lambda: model.predict(["ka"]), lambda: model.step("ka")):
-        model._streamed = None
+        model._streamed = model._condition = None
         with pytest.raises(InputError, match="written from 'language': say which with condition"):
             use()
     with pytest.raises(

@@ -75,6 +75,8 @@ def test_the_last_is_kept_where_it_is_not_the_best(tmp_path: Path) -> None:
     assert snapshots.steps(run) == [0, 2, 4, 8, 10]
     train(tmp_path / "run", resume=True, **{**rising, "max_steps": 14})
     assert snapshots.steps(run) == [0, 2, 4, 8, 14]
+    train(tmp_path / "run", resume=True, **{**rising, "max_steps": 14}, snapshots=0)
+    assert names(tmp_path / "run") == []
 
 
 def test_how_many_are_kept(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ class Table:
             )
         return self.columns[name]
 
+    def texts(self, name: str, option: str = "") -> list[str]:
+        """A column as texts without blanks around them, the empty one where a value is missing."""
+        values = self.column(name, option)
+        return ["" if value is None or value != value else str(value).strip() for value in values]
+
     def numbers(self, name: str, option: str = "") -> NDArray[np.float64]:
         """A column as float64, NaN where a value is missing; raises InputError with the row of a text."""
         values = self.column(name, option)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from elman.errors import InputError
 from elman.inspection.examining import Inspection, LayerFacts, StackFacts, examine, summary
 from elman.inspection.inspected import Inspected
 from elman.inspection.pictures import reach_axes, reach_line
@@ -38,11 +39,15 @@ class Moment:
 
 
 def chosen(steps: Sequence[int], most: int) -> list[int]:
-    """At most so many of some steps, the first and the last among them, the others evenly between by their rank.
+    """At most so many of some steps: the first, the last where there is room for two, others evenly between by rank.
 
     >>> chosen([0, 100, 200, 400, 800, 900], 3), chosen([0, 100], 5), chosen([0, 100], 0)
     ([0, 200, 900], [0, 100], [])
+
+    Raises: InputError below 0.
     """
+    if most < 0:
+        raise InputError(f"moments is {most}, expected at least 0.")
     if len(steps) <= most:
         return list(steps)
     return [steps[int(place)] for place in np.linspace(0, len(steps) - 1, most)]

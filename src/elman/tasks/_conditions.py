@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -159,13 +160,23 @@ class Conditions:
             for row in range(len(columns[self.columns[0]]))
         ]
 
+    def typical(self) -> dict[str, Any]:
+        """A condition, by column: the first label, numbers at their mean."""
+        return {
+            name: part.names[0] if isinstance(part, Label) else part.mean
+            for name, part in zip(self.columns, self.parts, strict=True)
+        }
+
     def example(self) -> str:
         """A condition as it is told on the command line."""
-        words = []
-        for part in self.parts:
-            told = (part.names[0],) if isinstance(part, Label) else [f"{mean:.6g}" for mean in part.mean]
-            words += [f'"{word}"' if "," in word and len(self.parts) > 1 else word for word in told]
-        return ",".join(words)
+        words: list[str] = []
+        for value in self.typical().values():
+            words += [value] if isinstance(value, str) else [f"{mean:.6g}" for mean in value]
+        if len(self.parts) == 1:
+            return ",".join(words)
+        line = io.StringIO()
+        csv.writer(line, lineterminator="\n").writerow(words)
+        return line.getvalue()[:-1]
 
     def spread(self, most: int) -> Floats:
         """Vectors (N, F), N at most `most`: one of each label, with numbers at their mean."""
@@ -199,7 +210,11 @@ class Conditions:
         """The values in a text: a label is one of its words, a vector an .npy file or as many as it has numbers."""
         if len(self.parts) == 1 and isinstance(self.parts[0], Label):
             return [text]  # whatever commas it holds
-        words = [word.strip() for word in next(csv.reader([text], skipinitialspace=True), [])]
+        try:
+            found = next(csv.reader(io.StringIO(text, newline=""), skipinitialspace=True), [])
+        except csv.Error as error:
+            raise InputError(f"the condition {text!r} cannot be read ({error}), expected {self}.") from error
+        words = [word.strip() for word in found]
         values: list[Any] = []
         for part in self.parts:
             if not words:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,15 @@ class RowOptions:
         """Whether texts stand alone."""
         return self.text_column is not None or bool(self.conditioned_on)
 
+    def check_columns(self) -> None:
+        """Raise InputError for a condition that names no column, one twice, or the one of the texts."""
+        names = self.conditioned_on
+        if self.condition_column is not None and not names:
+            raise InputError(f"condition_column is {self.condition_column!r}, expected names of columns.")
+        for place, name in enumerate(names):
+            if name == self.text_column or name in names[:place]:
+                raise InputError(f"condition_column names {name!r}, which is there already; leave it out.")
+
 
 @dataclass(frozen=True)
 class RowTexts:
@@ -119,7 +129,7 @@ def _read_folder(folder: Any, conditions: Sequence[str]) -> RowTexts:
 
 def _read_table(table: Table, source: Any, column: str, conditions: Sequence[str]) -> RowTexts:
     beside = Path(source).parent if isinstance(source, str | Path) else Path()
-    texts = ["" if text is None else str(text).strip() for text in table.column(column, "text_column")]
+    texts = table.texts(column, "text_column")
     places = [table.where(row) for row in range(len(table))]
     for text, where in zip(texts, places, strict=True):
         if not text:
@@ -174,7 +184,9 @@ class SingleTexts:
         self._task = task
         found, column = read_row_texts(given, task.text_column, task.conditioned_on)
         task.columns_ = column, task.conditioned_on
-        task.conditions_ = Conditions.learn(found.conditions, found.places) if found.conditions else None
+        task.conditions_ = _conditions(
+            found
+        )  # of all, to tell which columns hold the labels that rows are split by
         task.vocabulary_ = task.build_vocabulary(found.texts, unknown=task.unknown == "map")
         self.start = len(task.vocabulary_)
         strata = self._keys(found)
@@ -187,7 +199,9 @@ class SingleTexts:
         if task.train_fraction < 1:
             less = [strata[row] for row in kept]
             kept = kept[examples.hold_out(range(len(kept)), less, 1 - task.train_fraction, task.seed + 1)[0]]
-        self.training = self._part(found.take(kept))
+        training = found.take(kept)
+        task.conditions_ = _conditions(training)
+        self.training = self._part(training)
         self.held_out = self._part(found.take(held) if held_texts is None else held_texts)
 
     def problem(self) -> RowProblem:
@@ -242,10 +256,9 @@ class SingleTexts:
         if self._task.conditions_ is not None and any(self._keys(judged.found)):
             nats = 0.0
             keys, known_keys = self._keys(judged.found), self._keys(known.found)
-            for key in dict.fromkeys(keys):
-                mine = [row for row, other in zip(known.rows, known_keys, strict=True) if other == key]
-                own = Bigram.count(_joined(mine, size - 1), size) if mine else model
-                rows = [row for row, other in zip(judged.rows, keys, strict=True) if other == key]
+            of_label = _grouped(known.rows, known_keys)
+            for key, rows in _grouped(judged.rows, keys).items():
+                own = Bigram.count(_joined(of_label[key], size - 1), size) if key in of_label else model
                 nats += own.bigram(_joined(rows, size - 1)) * sum(len(row) + 1 for row in rows)
             losses = {"bigram of the label": nats / count, **losses}
         return {name: scores(loss * count, None, count, spelled) for name, loss in losses.items()}
@@ -254,10 +267,11 @@ class SingleTexts:
         """Samples for the report: of each label, or of some conditions, beside a text that was really there."""
         task, found = self._task, self._judged_part.found
         keys = self._keys(found)
+        often = Counter(keys)
         first: dict[Any, int] = {}
         for row, key in enumerate(keys):
             first.setdefault(key or row, row)
-        shown = sorted(first.items(), key=lambda item: -keys.count(item[0]))[:_SHOWN]
+        shown = sorted(first.items(), key=lambda item: -often[item[0]])[:_SHOWN]
         grid = []
         for row in sorted((row for _, row in shown), key=lambda row: keys[row]):
             told = {name: values[row] for name, values in found.conditions.items()}
@@ -285,6 +299,19 @@ class SingleTexts:
         if len(self.held_out):
             return self.held_out
         return self._part(self.training.found.take(range(min(len(self.training), _JUDGED))))
+
+
+def _grouped(
+    rows: Sequence[Symbols], keys: Sequence[tuple[str, ...]]
+) -> dict[tuple[str, ...], list[Symbols]]:
+    groups: dict[tuple[str, ...], list[Symbols]] = {}
+    for row, key in zip(rows, keys, strict=True):
+        groups.setdefault(key, []).append(row)
+    return groups
+
+
+def _conditions(found: RowTexts) -> Conditions | None:
+    return Conditions.learn(found.conditions, found.places) if found.conditions else None
 
 
 class RowProblem(Problem):
@@ -333,7 +360,7 @@ class RowProblem(Problem):
 
     def sample(self) -> str:
         conditions = self._task.conditions_
-        condition = None if conditions is None else conditions.example()
+        condition = None if conditions is None else conditions.typical()
         written = self._task.generate(condition=condition, length=100, temperature=0.7, seed=self._task.seed)
         return "".join(written)
 

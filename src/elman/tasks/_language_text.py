@@ -193,8 +193,11 @@ def text_scores(task: LanguageModel, symbols: Symbols, rows: int, characters_of:
 
 
 def best_scores(run: RunFolder) -> Scores:
-    """Scores of the best weights, as they were when these were validated."""
-    best = min(run.metrics(), key=lambda row: row["validation_loss"])
+    """Scores of the weights that were kept, as they were when these were validated."""
+    from elman.train import checkpoint
+
+    kept = run.read_metadata(checkpoint.BEST)["step"]
+    best = next(row for row in run.metrics() if row["step"] == kept)
     found = {"loss": best["validation_loss"], **{name: best[name] for name in _SCORES if name in best}}
     return {name: math.inf if value is None else value for name, value in found.items()}
 

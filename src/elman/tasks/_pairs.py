@@ -79,7 +79,7 @@ def read_pairs(
 
 def _texts(table: Table, name: str, option: str) -> list[str]:
     """A column of texts without blanks around them, none of them empty."""
-    texts = ["" if value is None else str(value).strip() for value in table.column(name, option)]
+    texts = table.texts(name, option)
     for row, text in enumerate(texts):
         if not text:
             raise InputError(

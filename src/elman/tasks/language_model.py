@@ -108,6 +108,7 @@ class LanguageModel(RowOptions, SymbolOptions, Task):
     def check(self) -> None:
         """Raise InputError for an option out of range, or one that goes ill with another."""
         super().check()
+        self.check_columns()
         if self.by_rows and self.cut != "stream":
             raise InputError(
                 f"cut {self.cut} is of one long text; rows of a table are learned whole: leave it out."
@@ -157,6 +158,10 @@ class LanguageModel(RowOptions, SymbolOptions, Task):
         """The most likely next symbols after each text; a table tells the condition of each of its rows."""
         for given in inputs:
             if self.by_rows and given.lower().endswith(TABLES) and is_file(given):
+                if options.get("condition") is not None:
+                    raise InputError(
+                        f"{given}: the rows of a table tell their conditions; leave condition out."
+                    )
                 found, _ = read_row_texts([given], *self.columns_)
                 for row, text in enumerate(found.texts):
                     told = {name: values[row] for name, values in found.conditions.items()}
@@ -208,15 +213,17 @@ class LanguageModel(RowOptions, SymbolOptions, Task):
         else:
             symbols = self._read(read, unknown, begin=begin)
         if not 0 <= min(symbols) <= max(symbols) < self.network_.vocabulary_size:
-            raise InputError(f"the symbol {read} is out of range, expected 0 to {len(self.vocabulary_) - 1}.")
+            raise InputError(
+                f"the symbol {read} is out of range, expected 0 to {self.network_.vocabulary_size - 1}."
+            )
         self._fresh: bool = False
         return stream.read(symbols)
 
     def reset(self, condition: Any = None) -> None:
         """Forget what `step` has read: the state is zero again; condition: of what is read from now on."""
         self._fitted()
-        self._streamed, self._fresh = self.network_, True
         self._reader = self.network_.continuation(self._vector(condition))
+        self._streamed, self._fresh, self._condition = self.network_, True, condition
 
     @property
     def state(self) -> dict[str, NDArray[np.float32]]:
@@ -304,7 +311,8 @@ class LanguageModel(RowOptions, SymbolOptions, Task):
         flags = "" if self.conditions_ is None else f" --condition {shlex.quote(self.conditions_.example())}"
         length = "" if self.by_rows else " --length 500"
         python = f'import elman\n\nmodel = elman.load("{run.path}")\nprint("".join(model.generate(length=200{asked})))'
-        return [f"elman generate {run.path}{flags}{length}", f"elman evaluate {run.path} TEXT", python]
+        data = "TABLE" if self.by_rows else "TEXT"
+        return [f"elman generate {run.path}{flags}{length}", f"elman evaluate {run.path} {data}", python]
 
     def inspected(self, inputs: Sequence[str]) -> Inspected:
         """Pieces of the texts and files, each after a state warmed up on what stands before it; without any, of a text
@@ -332,7 +340,7 @@ class LanguageModel(RowOptions, SymbolOptions, Task):
         """What `step` reads with; it is made anew when the network is another one."""
         self._fitted()
         if getattr(self, "_streamed", None) is not self.network_:
-            self.reset()
+            self.reset(getattr(self, "_condition", None))
         return self._reader
 
     def _symbols_of(self, word: str) -> Symbols:

@@ -72,8 +72,9 @@ def keep(
 
 
 def thin(run: RunFolder, records: Sequence[Mapping[str, Any]], most: int) -> None:
-    """Take away what is not kept any more, and what came after the last of these evaluations."""
-    for step in set(steps(run)) - _wanted(records, most) - {_places(records)[-1]}:
+    """Take away what is not kept any more, and what came after the last of these evaluations, which stays if most."""
+    spared = _places(records)[-1:] if most else []
+    for step in set(steps(run)) - _wanted(records, most) - set(spared):
         run.remove(name(step))
 
 
