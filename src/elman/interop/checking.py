@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -42,18 +41,20 @@ def _expected(
     graph: Graph, batch: int, sizes: Sequence[int], where: str
 ) -> tuple[dict[str, Array], dict[str, Array]]:
     """Made-up inputs, and what elman makes of them: numbers if some size gives them."""
-    found = None
+    found = refused = None
     for size in sizes:
         given = made_up(graph, batch, size)
-        with contextlib.suppress(InputError):
+        try:
             found = given, graphs.run(graph, given)
-            if all(np.isfinite(array).all() for array in found[1].values()):
-                return found
+        except InputError as error:
+            refused = error
+            continue
+        if all(np.isfinite(array).all() for array in found[1].values()):
+            return found
     if found is None:
         raise InputError(
-            f"{where}: nothing was written; elman itself does not run it on made-up inputs of up to {sizes[-1]} steps,"
-            " so that there is nothing to compare."
-        )
+            f"{where}: nothing was written; elman itself does not run it: {refused}"
+        ) from refused
     return found  # the logarithm of a negative number, say
 
 
